@@ -1,0 +1,169 @@
+"""python -m api: serve the classifier, ask it about photos, or open a tunnel to it."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from api import _settings
+from api._settings import Settings, SettingsError
+
+_EXAMPLES = """examples:
+  python -m api serve                       the classifier and its page on http://127.0.0.1:8000
+  python -m api predict cat.jpg dog.png     a table of answers, without a server
+  python -m api tunnel                      a public HTTPS address for this machine, through ngrok
+
+Settings come from the environment or from .env; .env.example explains each."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status: 0 well, 1 some photo failed, 2 it could not start."""
+    options = _parser().parse_args(arguments)
+    try:
+        settings = _settings.load()
+        if options.command == "predict":
+            return _predict(options, settings)
+        if options.command == "tunnel":
+            return _tunnel(options, settings)
+        return _serve(options, settings)
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m api",
+        description="Purrdict tells cats from dogs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve = commands.add_parser(
+        "serve", help="serve the API and the page", description="Serves the API and the page."
+    )
+    _add_address(serve)
+    predict = commands.add_parser(
+        "predict",
+        help="classify photos",
+        description="Classifies photos with the published model, without a server.",
+    )
+    predict.add_argument(
+        "photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos"
+    )
+    predict.add_argument(
+        "--json", action="store_true", help="print one JSON object a line instead of a table"
+    )
+    tunnel = commands.add_parser(
+        "tunnel",
+        help="serve, and open an ngrok tunnel",
+        description="Serves on this machine and opens a public HTTPS address for it through ngrok. Needs "
+        "NGROK_AUTHTOKEN and `pip install ngrok`; Ctrl-C closes both.",
+    )
+    _add_address(tunnel)
+    return parser
+
+
+def _add_address(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, help="port to listen on (default: PORT, or 8000)")
+
+
+def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    import uvicorn
+
+    # One import path for every platform: this is the object that Vercel and Lambda run too.
+    from api.index import app
+
+    port = settings.port if options.port is None else options.port
+    url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
+    print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs", flush=True)
+    # The app writes its own line a request.
+    uvicorn.run(app, host=options.host, port=port, access_log=False, log_level="warning", server_header=False)
+    return 0
+
+
+def _predict(options: argparse.Namespace, settings: Settings) -> int:
+    from api._classifier import Classifier
+    from api._registry import ModelError, load
+
+    try:
+        classifier = Classifier(load(settings.model_dir, settings.model_version), settings.threads)
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    paths = [path for photo in options.photos for path in _expand(photo)]
+    width = max(len(str(path)) for path in paths) if paths else 0
+    failures = 0
+    for path in paths:
+        answer = _answer(classifier, path, settings)
+        failures += "error" in answer
+        print(json.dumps(answer) if options.json else f"{path!s:<{width}}  {_row(answer)}", flush=True)
+    return 1 if failures or not paths else 0
+
+
+def _expand(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    return sorted(child for child in path.rglob("*") if child.is_file() and not child.name.startswith("."))
+
+
+def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
+    from api._image import ImageError, decode
+
+    try:
+        photo = decode(path.read_bytes(), classifier.model.input_size, settings.max_pixels)
+    except (ImageError, OSError) as error:
+        return {"file": str(path), "error": str(error)}
+    prediction = classifier.predict(photo.pixels[None])[0]
+    return {
+        "file": str(path),
+        "prediction": prediction.label,
+        "confidence": round(prediction.confidence, 6),
+        "probabilities": {label: round(value, 6) for label, value in prediction.probabilities.items()},
+        "recognized": prediction.recognized,
+        "model_version": classifier.model.version,
+    }
+
+
+def _row(answer: dict[str, Any]) -> str:
+    if "error" in answer:
+        return f"error  {answer['error']}"
+    doubt = "" if answer["recognized"] else "  looks like none of the labels"
+    return f"{answer['prediction']}  {answer['confidence']:7.2%}{doubt}"
+
+
+def _tunnel(options: argparse.Namespace, settings: Settings) -> int:
+    if not settings.ngrok_authtoken:
+        print(
+            "error: NGROK_AUTHTOKEN is not set. Get a free token at "
+            "https://dashboard.ngrok.com/get-started/your-authtoken and put NGROK_AUTHTOKEN=... into .env.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        import ngrok
+    except ImportError:
+        print("error: the ngrok SDK is not installed. Run: pip install ngrok", file=sys.stderr)
+        return 2
+    port = settings.port if options.port is None else options.port
+    try:
+        listener = ngrok.forward(f"{options.host}:{port}", authtoken=settings.ngrok_authtoken)
+    except (ValueError, RuntimeError, OSError) as error:
+        # The SDK raises ValueError(what, why, ...) for everything from no network to a refused token.
+        parts = error.args[0] if error.args and isinstance(error.args[0], tuple) else error.args
+        reason = " ".join(str(part) for part in parts)
+        print(f"error: no tunnel. ngrok says: {reason}. Check the network and the token.", file=sys.stderr)
+        return 1
+    print(f"public   {listener.url()}", flush=True)
+    try:
+        return _serve(options, settings)
+    finally:
+        ngrok.disconnect(listener.url())
+        print("tunnel closed", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

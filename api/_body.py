@@ -1,0 +1,181 @@
+"""Request body → the photos in it, without ever holding more than the limit and without touching the disk.
+
+The framework's own form parser spools uploads to temporary files; a serverless function may have no writable disk, and
+a body this small is cheaper to keep in memory. python-multipart, the parser under the framework's, does the parsing.
+"""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import Request
+
+# A phone on a bad line sends 4.5 MB in this time; a client that drips bytes to hold a connection does not.
+READ_TIMEOUT_S = 30.0
+# Enough for a page of thumbnails within Vercel's body limit; each photo costs some 10 ms of CPU.
+MAX_BATCH = 32
+# A form has the photos and perhaps a few fields that are not ours.
+_MAX_PARTS = MAX_BATCH + 32
+
+
+class BodyError(ValueError):
+    """The request carries no photo that could be decoded.
+
+    Attributes:
+        status: the HTTP status that says why: 400, 408, 413 or 422.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass
+class _Part:
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    data: bytearray = field(default_factory=bytearray)
+
+
+async def read_photo(request: Request, limit: int) -> bytes:
+    """The one photo of `POST /predict`: the multipart field `file`, or the body itself with an `image/*` type.
+
+    Raises:
+        BodyError: too large, too slow, malformed, or no photo in it.
+    """
+    kind = _content_type(request)
+    if kind.startswith(b"image/"):
+        return await _read(request, limit)
+    if kind != b"multipart/form-data":
+        raise BodyError(
+            "Send the photo as the field `file` of a multipart form, "
+            "or as the body itself with an image/* content type.",
+            422,
+        )
+    photos = _files(await _read(request, limit), request.headers["content-type"], "file")
+    if len(photos) > 1:
+        raise BodyError(
+            "The form has several files. Send one as `file`, or several as `files` to /predict/batch.", 422
+        )
+    return photos[0]
+
+
+async def read_photos(request: Request, limit: int) -> list[bytes]:
+    """The photos of `POST /predict/batch`: the multipart field `files`, once for each.
+
+    Raises:
+        BodyError: too large, too slow, malformed, no photo in it, or too many.
+    """
+    if _content_type(request) != b"multipart/form-data":
+        raise BodyError("Send the photos as a multipart form with one field `files` for each.", 422)
+    photos = _files(await _read(request, limit), request.headers["content-type"], "files")
+    if len(photos) > MAX_BATCH:
+        raise BodyError(f"The form has {len(photos)} photos; send at most {MAX_BATCH} at once.", 413)
+    return photos
+
+
+def _content_type(request: Request) -> bytes:
+    return parse_options_header(request.headers.get("content-type", ""))[0].lower()
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    too_large = BodyError(f"The upload is over the limit of {limit:,} bytes. Send a smaller photo.", 413)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            async for chunk in request.stream():
+                if len(body) + len(chunk) > limit:
+                    raise too_large
+                body += chunk
+    except TimeoutError as error:
+        raise BodyError(
+            f"The upload took over {READ_TIMEOUT_S:g} seconds. Send a smaller photo.", 408
+        ) from error
+    return bytes(body)
+
+
+def _files(body: bytes, content_type: str, name: str) -> list[bytes]:
+    """The files in a multipart form's field `name`, in order; at least one."""
+    files: list[bytes] = []
+    names: set[str] = set()
+    for part in _parts(body, content_type):
+        _, options = parse_options_header(part.headers.get(b"content-disposition", b""))
+        field_name = options.get(b"name", b"").decode("utf-8", "replace")
+        names.add(field_name[:40])
+        if field_name != name:
+            continue
+        if b"filename" not in options:
+            raise BodyError(
+                f"The field `{name}` holds text, not a file. With curl write -F '{name}=@photo.jpg'.", 422
+            )
+        files.append(bytes(part.data))
+    if not files:
+        found = f" (the form has: {', '.join(sorted(names)[:5])})" if names else ""
+        raise BodyError(
+            f"No photo in the field `{name}`{found}. With curl write -F '{name}=@photo.jpg'.", 422
+        )
+    return files
+
+
+def _parts(body: bytes, content_type: str) -> list[_Part]:
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise BodyError(
+            "The multipart content type names no boundary. Let your HTTP client build the form.", 400
+        )
+    reader = _Reader()
+    try:
+        parser = MultipartParser(
+            boundary,
+            {
+                "on_part_begin": reader.part_begin,
+                "on_header_field": reader.header_field,
+                "on_header_value": reader.header_value,
+                "on_header_end": reader.header_end,
+                "on_part_data": reader.part_data,
+                "on_end": reader.end,
+            },
+        )
+        parser.write(body)
+    except FormParserError as error:
+        raise BodyError("The multipart form is malformed. Let your HTTP client build it.", 400) from error
+    if not reader.ended:
+        raise BodyError("The multipart form breaks off before its last boundary. Send it whole.", 400)
+    return reader.parts
+
+
+class _Reader:
+    """What python-multipart calls back as it walks over the body."""
+
+    def __init__(self) -> None:
+        self.parts: list[_Part] = []
+        self.ended = False
+        self._field = b""
+        self._value = b""
+
+    def part_begin(self) -> None:
+        if len(self.parts) == _MAX_PARTS:
+            raise BodyError(
+                f"The form has over {_MAX_PARTS} parts; send at most {MAX_BATCH} photos at once.", 413
+            )
+        self.parts.append(_Part())
+
+    def header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def header_end(self) -> None:
+        self.parts[-1].headers[self._field.lower()] = self._value
+        self._field = self._value = b""
+
+    def part_data(self, data: bytes, start: int, end: int) -> None:
+        self.parts[-1].data += memoryview(data)[start:end]
+
+    def end(self) -> None:
+        self.ended = True

@@ -1,0 +1,125 @@
+"""onnxruntime session: pixels → predictions.
+
+Everything numeric lives in the graph (see export/to_onnx.py); this module asks and names the answers.
+"""
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from api._registry import Model, ModelError
+
+# Activations of one photo take about 10 MB: a chunk bounds the memory of a large batch without costing speed.
+CHUNK = 8
+
+_OUTPUTS = ("probabilities", "recognized", "heatmap")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """The answer for one photo.
+
+    Attributes:
+        label: the most probable of the model's labels.
+        confidence: its probability, 0 to 1.
+        probabilities: every label's, in the model's order; they sum to 1.
+        recognized: whether the photo looks like any of the labels at all.
+        recognized_score: how much it does, 0 to 1.
+        heatmap: float32 [h, w], 0 to 1, class activation map of `label` over the whole photo; None unless asked for.
+    """
+
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    recognized: bool
+    recognized_score: float
+    heatmap: NDArray[np.float32] | None = None
+
+
+class Classifier:
+    """A published model, loaded and ready. Safe to call from several threads at once."""
+
+    def __init__(self, model: Model, threads: int | None = None) -> None:
+        """
+        Args:
+            threads: threads within one inference; default: the processors that this process may really use.
+
+        Raises:
+            ModelError: onnxruntime cannot run the file, or it does not keep the contract.
+        """
+        self.model = model
+        options = onnxruntime.SessionOptions()
+        # Left to itself onnxruntime pins threads to cores that a small container may not have, and fails
+        # (microsoft/onnxruntime issue 8313). Spinning would burn CPU that serverless plans bill.
+        options.intra_op_num_threads = threads or available_cpus()
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model.weights, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's own exception types are not public
+            raise ModelError(f"Model {model.version} cannot be run: {error}") from error
+        outputs = {output.name for output in self._session.get_outputs()}
+        if not outputs.issuperset(_OUTPUTS) or [i.name for i in self._session.get_inputs()] != ["pixels"]:
+            raise ModelError(f"Model {model.version} does not map `pixels` to {', '.join(_OUTPUTS)}.")
+
+    def predict(self, pixels: NDArray[np.uint8], *, explain: bool = False) -> list[Prediction]:
+        """Classifies photos.
+
+        Args:
+            pixels: uint8 [N, input_size, input_size, 3], RGB.
+            explain: add the class activation map of each predicted label.
+
+        Returns:
+            N predictions, in order.
+        """
+        predictions: list[Prediction] = []
+        for first in range(0, len(pixels), CHUNK):
+            predictions += self._run(pixels[first : first + CHUNK], explain)
+        return predictions
+
+    def _run(self, pixels: NDArray[np.uint8], explain: bool) -> list[Prediction]:
+        names = _OUTPUTS if explain else _OUTPUTS[:2]
+        probabilities, recognized, *maps = self._session.run(names, {"pixels": pixels})
+        return [
+            self._prediction(
+                probabilities[i].tolist(),
+                float(recognized[i]),
+                maps[0][i] if explain else None,
+            )
+            for i in range(len(pixels))
+        ]
+
+    def _prediction(
+        self, probabilities: list[float], score: float, maps: NDArray[np.float32] | None
+    ) -> Prediction:
+        best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        return Prediction(
+            label=self.model.labels[best],
+            confidence=probabilities[best],
+            probabilities=dict(zip(self.model.labels, probabilities, strict=True)),
+            recognized=score >= self.model.recognized_threshold,
+            recognized_score=score,
+            heatmap=None if maps is None else maps[best],
+        )
+
+
+def available_cpus() -> int:
+    """Processors this process may use: its affinity, less what a container's CPU quota takes away."""
+    try:
+        count = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS and Windows have no affinity to ask for
+        count = os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        if quota != "max":
+            count = min(count, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):
+        pass
+    return count

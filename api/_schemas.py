@@ -1,0 +1,134 @@
+"""What goes over the wire: every answer and error, with the descriptions and examples that /docs shows."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def now() -> str:
+    """The time, UTC, as ISO 8601 with a Z."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Answer(BaseModel):
+    # `model_version` and `model_loaded` are the old service's names; pydantic reserves the prefix by default.
+    model_config = ConfigDict(protected_namespaces=())
+
+
+Version = Annotated[str, Field(description="The published model that answered.", examples=["1.0.0"])]
+Timestamp = Annotated[
+    str, Field(description="Time of the answer, UTC, ISO 8601.", examples=["2026-11-21T10:30:00.000Z"])
+]
+Milliseconds = Annotated[
+    float,
+    Field(
+        ge=0,
+        description="Milliseconds the service spent on decoding, resizing and inference.",
+        examples=[6.2],
+    ),
+]
+
+
+class Heatmap(_Answer):
+    """Class activation map: where the network saw the predicted label."""
+
+    label: str = Field(description="The label that the map explains: the predicted one.", examples=["cat"])
+    rows: int = Field(description="Cells from top to bottom.", examples=[2])
+    columns: int = Field(description="Cells from left to right.", examples=[2])
+    values: list[list[Probability]] = Field(
+        description="Rows of cells over the whole upright photo; 1 is the hottest cell, 0 no evidence for the label.",
+        examples=[[[0.0, 0.41], [0.2, 1.0]]],
+    )
+
+
+class Answer(_Answer):
+    """What the network says of one photo."""
+
+    prediction: str = Field(description="The most probable label.", examples=["cat"])
+    confidence: Probability = Field(description="Its calibrated probability.", examples=[0.9987])
+    probabilities: dict[str, Probability] = Field(
+        description="The probability of every label; they sum to 1.",
+        examples=[{"cat": 0.9987, "dog": 0.0013}],
+    )
+    recognized: bool = Field(
+        description="False when the photo looks like none of the labels: then the prediction means little.",
+        examples=[True],
+    )
+    heatmap: Heatmap | None = Field(default=None, description="Only with `?explain=true`.")
+
+
+class PredictionAnswer(Answer):
+    """The answer to one photo."""
+
+    model_version: Version
+    processing_time_ms: Milliseconds
+    timestamp: Timestamp
+
+
+class BatchItem(Answer):
+    """The answer to the photo at `index` of the request."""
+
+    index: int = Field(ge=0, description="Place of the photo in the request, from 0.", examples=[0])
+
+
+class BatchError(_Answer):
+    """Why the photo at `index` of the request has no answer; the others are not affected."""
+
+    index: int = Field(ge=0, description="Place of the photo in the request, from 0.", examples=[1])
+    status: int = Field(description="The status that /predict would have answered.", examples=[400])
+    detail: str = Field(description="What to do.", examples=["The file is empty. Send a photo."])
+
+
+class BatchAnswer(_Answer):
+    """An answer or an error for each photo, in the order they were sent."""
+
+    results: list[BatchItem | BatchError]
+    model_version: Version
+    processing_time_ms: Milliseconds
+    timestamp: Timestamp
+
+
+class Index(_Answer):
+    """Where everything is."""
+
+    message: str = Field(examples=["Purrdict tells cats from dogs."])
+    version: str = Field(description="Version of the HTTP API.", examples=["1.0.0"])
+    status: str = Field(description="`running`, or `degraded` without a usable model.", examples=["running"])
+    endpoints: dict[str, str] = Field(examples=[{"predict": "/predict"}])
+
+
+class Health(_Answer):
+    """Whether the service can predict."""
+
+    status: str = Field(description="`healthy`, or `unhealthy` (with HTTP status 503).", examples=["healthy"])
+    model_loaded: bool = Field(examples=[True])
+    device: str = Field(examples=["cpu"])
+    model_version: str | None = Field(description="The version served; null without one.", examples=["1.0.0"])
+    detail: str | None = Field(default=None, description="Why it is unhealthy.", examples=[None])
+    timestamp: Timestamp
+
+
+class ModelInfo(_Answer):
+    """The published metadata of the model, and the old service's keys. Without a usable model all but two are null."""
+
+    model_loaded: bool = Field(examples=[True])
+    model_type: str | None = Field(description="The architecture.", examples=["residual CNN"])
+    num_parameters: int | None = Field(examples=[2_782_784])
+    device: str = Field(examples=["cpu"])
+    classes: list[str] | None = Field(examples=[["cat", "dog"]])
+    input_size: list[int] | None = Field(description="Height and width, pixels.", examples=[[224, 224]])
+    test_accuracy: float | None = Field(
+        description="Share of test photos answered rightly.", examples=[0.985]
+    )
+    metadata: dict[str, Any] | None = Field(
+        description="metadata.json as published.", examples=[{"version": "1.0.0"}]
+    )
+
+
+class Error(_Answer):
+    """What went wrong, as a sentence that says what to do."""
+
+    detail: str = Field(examples=["The file is empty. Send a photo."])

@@ -1,0 +1,101 @@
+"""Who may call, from where, and the headers that every response carries."""
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from typing import Annotated
+
+from fastapi import FastAPI, HTTPException, Request, Security
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.middleware.cors import CORSMiddleware
+
+# What a response may load when a browser shows it. JSON loads nothing.
+CSP_DATA = "default-src 'none'; frame-ancestors 'none'"
+# The page talks to any API that its user names, reads photos as blobs, and may run the model itself in WebAssembly.
+CSP_PAGE = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
+    "connect-src 'self' https: http://localhost:* http://127.0.0.1:*; worker-src 'self' blob:; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# FastAPI's documentation pages start with an inline script and fetch Swagger UI and ReDoc from this network.
+CSP_DOCS = (
+    "default-src 'none'; script-src 'unsafe-inline' https://cdn.jsdelivr.net; worker-src blob:; "
+    "style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://cdn.redoc.ly; font-src data:; "
+    "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+DEFAULT_HEADERS = {
+    b"content-security-policy": CSP_DATA.encode(),
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+}
+
+# Names under which people put a key into a URL, where every log on the way would keep it.
+_QUERY_NAMES = ("api_key", "apikey", "api-key", "x-api-key", "key", "token", "access_token")
+
+
+def add_cors(app: FastAPI, origins: Sequence[str]) -> None:
+    """Lets pages of exactly these origins read the answers.
+
+    Credentials are never allowed: the service knows no cookies, and a key travels in a header that the page sets
+    itself. That makes `*` as harmless as it can be.
+    """
+    if not origins:
+        return
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_credentials=False,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+        expose_headers=["Server-Timing", "X-Request-ID"],
+        max_age=7200,
+    )
+
+
+class KeyCheck:
+    """A FastAPI dependency that lets a request through only with one of the keys."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        # Digests have one length, so that comparing them takes the same time whatever was sent.
+        self._digests = [_digest(key) for key in keys]
+
+    async def __call__(
+        self,
+        request: Request,
+        key: Annotated[
+            str | None,
+            Security(
+                APIKeyHeader(name="X-API-Key", auto_error=False, description="One of the service's API keys.")
+            ),
+        ] = None,
+        bearer: Annotated[
+            HTTPAuthorizationCredentials | None,
+            Security(HTTPBearer(auto_error=False, description="The same key as a bearer token.")),
+        ] = None,
+    ) -> None:
+        if any(name.lower() in _QUERY_NAMES for name in request.query_params):
+            raise _unauthorized(
+                "A key in the URL ends up in logs and is not taken. Send it in the header X-API-Key."
+            )
+        sent = [value for value in (key, bearer.credentials if bearer else None) if value]
+        if not sent:
+            raise _unauthorized(
+                "This service needs an API key. Send it in the header X-API-Key, or as a bearer token."
+            )
+        # Every pair is compared, so that the time says nothing of which key, or how much of it, was right.
+        matches = [hmac.compare_digest(_digest(value), digest) for value in sent for digest in self._digests]
+        if not any(matches):
+            raise _unauthorized(
+                "The API key is wrong. Send one of this service's keys in the header X-API-Key."
+            )
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+
+
+def _unauthorized(detail: str) -> HTTPException:
+    return HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})

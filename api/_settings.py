@@ -1,0 +1,142 @@
+"""Settings: the only module that reads the environment.
+
+On a developer's machine a `.env` file beside the README fills in what the environment leaves out; a deployment gets
+its variables from the platform. A wrong value stops the start with a sentence that names the variable, because a
+service that starts with half its protection is worse than one that does not start.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Vercel refuses larger request bodies before they reach the function.
+DEFAULT_MAX_UPLOAD_BYTES = 4_500_000
+# A 24-megapixel camera photo fits with room; a decoded photo of this size is 120 MB of RGB.
+DEFAULT_MAX_PIXELS = 40_000_000
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+_TRUE = ("1", "true", "yes", "on")
+_FALSE = ("0", "false", "no", "off")
+
+
+class SettingsError(ValueError):
+    """A variable of the environment has a value that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a deployment can choose. `.env.example` explains each variable to people."""
+
+    allowed_origins: tuple[str, ...] = ()
+    api_keys: tuple[str, ...] = field(default=(), repr=False)
+    model_dir: Path = ROOT / "model"
+    model_version: str | None = None
+    max_upload_bytes: int = DEFAULT_MAX_UPLOAD_BYTES
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    threads: int | None = None
+    enable_docs: bool = True
+    log_level: str = "INFO"
+    port: int = 8000
+    ngrok_authtoken: str | None = field(default=None, repr=False)
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """Reads the settings from `environment` (default: the process's, completed by `.env`).
+
+    Raises:
+        SettingsError: a variable has an unusable value; the message names it and says what would do.
+    """
+    if environment is None:
+        _load_dotenv(ROOT / ".env")
+        environment = os.environ
+    text = {name: value.strip() for name, value in environment.items()}
+    return Settings(
+        allowed_origins=_origins(text.get("ALLOWED_ORIGINS", "")),
+        api_keys=_keys(text.get("API_KEYS", "")),
+        model_dir=_directory("MODEL_DIR", text, ROOT / "model"),
+        model_version=_version("MODEL_VERSION", text),
+        max_upload_bytes=_integer("MAX_UPLOAD_BYTES", text, DEFAULT_MAX_UPLOAD_BYTES, minimum=1),
+        max_pixels=_integer("MAX_PIXELS", text, DEFAULT_MAX_PIXELS, minimum=1),
+        threads=_integer("THREADS", text, 0, minimum=1, maximum=256) or None,
+        enable_docs=_boolean("ENABLE_DOCS", text, default=True),
+        log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),
+        port=_integer("PORT", text, 8000, minimum=1, maximum=65_535),
+        ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
+    )
+
+
+def _load_dotenv(path: Path) -> None:
+    # Imported only where a .env exists: a deployed function has none and need not pay for the import.
+    if path.is_file():
+        from dotenv import load_dotenv
+
+        load_dotenv(path, override=False)
+
+
+def _origins(value: str) -> tuple[str, ...]:
+    origins = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if "*" in origins and len(origins) > 1:
+        raise SettingsError(
+            "ALLOWED_ORIGINS: use either * (any origin) or a list of exact origins, not both."
+        )
+    for origin in origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                f"ALLOWED_ORIGINS: {origin!r} is no origin. Write scheme, host in lower case and port only, "
+                "like https://user.github.io or http://localhost:5500: no path, no slash at the end, no wildcard."
+            )
+    return origins
+
+
+def _keys(value: str) -> tuple[str, ...]:
+    keys = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if value and not keys:
+        raise SettingsError("API_KEYS: no key between the commas. Leave it unset to let everybody predict.")
+    if any(not re.fullmatch(r"[!-~]+", key) for key in keys):
+        # The value itself must not reach a log.
+        raise SettingsError("API_KEYS: a key may hold only visible ASCII characters, no spaces inside.")
+    return keys
+
+
+def _directory(name: str, text: Mapping[str, str], default: Path) -> Path:
+    return Path(text[name]).expanduser() if text.get(name) else default
+
+
+def _version(name: str, text: Mapping[str, str]) -> str | None:
+    value = text.get(name)
+    if not value:
+        return None
+    # The version becomes a folder name, so nothing in it may climb out of the registry.
+    if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", value) or ".." in value:
+        raise SettingsError(f"{name}: {value!r} is no version. Name a folder in model/versions, like 1.0.0.")
+    return value
+
+
+def _integer(name: str, text: Mapping[str, str], default: int, *, minimum: int, maximum: int = 10**12) -> int:
+    value = text.get(name)
+    if not value:
+        return default
+    if not re.fullmatch(r"[0-9]{1,13}", value) or not minimum <= int(value) <= maximum:
+        raise SettingsError(f"{name}: {value!r} must be a whole number from {minimum} to {maximum}.")
+    return int(value)
+
+
+def _boolean(name: str, text: Mapping[str, str], *, default: bool) -> bool:
+    value = text.get(name, "").lower()
+    if not value:
+        return default
+    if value not in _TRUE + _FALSE:
+        raise SettingsError(f"{name}: {value!r} must be true or false.")
+    return value in _TRUE
+
+
+def _choice(name: str, text: Mapping[str, str], default: str, choices: tuple[str, ...]) -> str:
+    value = text.get(name, "").upper() or default
+    if value not in choices:
+        raise SettingsError(f"{name}: {value!r} must be one of {', '.join(choices)}.")
+    return value

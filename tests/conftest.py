@@ -1,0 +1,178 @@
+"""What every test may use: the published model, photos with a free licence, and real servers."""
+
+import contextlib
+import io
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Settings of the developer's own shell must not change what the tests see.
+SETTINGS = (
+    "ALLOWED_ORIGINS",
+    "API_KEYS",
+    "ENABLE_DOCS",
+    "LOG_LEVEL",
+    "MAX_PIXELS",
+    "MAX_UPLOAD_BYTES",
+    "MODEL_DIR",
+    "MODEL_VERSION",
+    "NGROK_AUTHTOKEN",
+    "PORT",
+    "THREADS",
+)
+
+
+def missing(reason: str) -> NoReturn:
+    """Skips the test with the reason on a developer's machine; fails it in CI, where nothing may be missing."""
+    if os.environ.get("CI") == "true" or os.environ.get("PURRDICT_REQUIRE_ALL") == "1":
+        pytest.fail(f"{reason} (needed here, because CI must not skip)")
+    pytest.skip(reason)
+
+
+def require(module: str) -> Any:
+    """Imports a package that not every developer has, or reports the test as skipped (in CI: failed)."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        missing(f"{module} is not installed: pip install -r export/requirements.txt -r requirements-dev.txt")
+
+
+def require_program(*names: str) -> str:
+    """Path of the first of these programs that is installed, or reports the test as skipped (in CI: failed)."""
+    for name in names:
+        if found := shutil.which(name):
+            return found
+    missing(f"{' or '.join(names)} is not installed")
+
+
+@dataclass
+class Server:
+    """A real `python -m api serve` in a process of its own."""
+
+    url: str
+    process: subprocess.Popen[str]
+    log_path: Path
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+
+    def log(self) -> str:
+        return self.log_path.read_text()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """This process's environment without Purrdict's settings, plus the given ones."""
+    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    # An empty value counts as unset, and keeps a developer's .env from filling it in.
+    return {**kept, **dict.fromkeys(SETTINGS, ""), **settings}
+
+
+@contextlib.contextmanager
+def running_server(log_path: Path, **settings: str) -> Iterator[Server]:
+    """Starts the server with these settings, waits until it answers, and ends it afterwards."""
+    port = free_port()
+    command = [sys.executable, "-m", "api", "serve", "--port", str(port)]
+    with log_path.open("w") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=clean_environment(**settings),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    try:
+        server = Server(f"http://127.0.0.1:{port}", process, log_path)
+        _wait_until_it_answers(server)
+        yield server
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_it_answers(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            pytest.fail(f"the server ended at its start:\n{server.log()}")
+        with contextlib.suppress(httpx.TransportError):
+            httpx.get(f"{server.url}/health", timeout=5, trust_env=False)
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the server does not answer:\n{server.log()}")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the default settings, for all tests that only ask it."""
+    with running_server(tmp_path_factory.mktemp("server") / "log") as running:
+        yield running
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts further servers with settings of their own: `serve(API_KEYS="a")`."""
+    with contextlib.ExitStack() as stack:
+
+        def start(**settings: str) -> Server:
+            path = tmp_path / f"server-{time.monotonic_ns()}.log"
+            return stack.enter_context(running_server(path, **settings))
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def client(server: Server) -> Iterator[httpx.Client]:
+    with server.client() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def cat() -> Image.Image:
+    """Chelsea the cat, 451 x 300, CC0, as scikit-image ships her."""
+    data = require("skimage.data")
+    return Image.fromarray(data.chelsea())
+
+
+@pytest.fixture(scope="session")
+def coffee() -> Image.Image:
+    """A cup of coffee, 600 x 400, CC0: neither cat nor dog."""
+    data = require("skimage.data")
+    return Image.fromarray(data.coffee())
+
+
+def encode(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:  # noqa: A002 - Pillow's own name
+    """The image as a file of this format."""
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def cat_jpeg(cat: Image.Image) -> bytes:
+    return encode(cat, quality=92)
