@@ -1,0 +1,1 @@
+"""The training side of Purrdict: photos in, a published model directory out. Nothing here is deployed."""

@@ -1,0 +1,255 @@
+"""Photos on disk to uint8 pixels in memory: finds them, splits them, decodes each once and keeps the result.
+
+Two layouts are understood: `split/class/photo` (train, val, test) and `class/photo`, which is how Microsoft's
+PetImages comes; there the split is drawn from the photo's name, so it is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from api._image import ImageError, decode
+
+log = logging.getLogger(__name__)
+
+SPLITS = ("train", "val", "test")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff"}
+# Of a folder without splits, this many per cent of the photos become val and test.
+VAL_PERCENT, TEST_PERCENT = 8, 12
+# Part of the cache's name: raise it when decoding changes.
+CACHE_FORMAT = 1
+
+
+class DataError(Exception):
+    """The folder does not hold what was asked of it; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Photos:
+    """Photos with their class: `targets[i]` indexes `labels`, or is `len(labels)` for neither."""
+
+    labels: tuple[str, ...]
+    paths: tuple[Path, ...]
+    targets: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __add__(self, other: Photos) -> Photos:
+        return Photos(self.labels, self.paths + other.paths, self.targets + other.targets)
+
+    def count(self, target: int) -> int:
+        return sum(t == target for t in self.targets)
+
+
+def find(root: Path, split: str, labels: Sequence[str] | None = None) -> Photos:
+    """The photos of a split ("train", "val", "test" or "all"), sorted by class and name.
+
+    Labels are the class folders' names in lower case, in alphabetical order. Give `labels` to insist on them: a
+    published model's, say.
+
+    Raises DataError when the folder is missing, a class is empty, or there are fewer than two classes.
+    """
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder. Give --data a folder with train/, val/ and test/, or PetImages.")
+    if (root / "PetImages").is_dir():
+        root = root / "PetImages"
+    split_folders = [root / s for s in SPLITS if (root / s).is_dir()]
+    if split_folders:
+        class_roots = split_folders if split == "all" else [root / split]
+        draw = "all"
+    else:
+        class_roots, draw = [root], split
+    folders = [f for r in class_roots if r.is_dir() for f in sorted(r.iterdir()) if f.is_dir()]
+    found = sorted({folder.name.lower() for folder in folders})
+    wanted = tuple(labels) if labels is not None else tuple(found)
+    if labels is None and len(found) < 2:
+        raise DataError(f"{class_roots[0]} has {len(found)} class folders; a classifier needs at least two.")
+    missing = [label for label in wanted if label not in found]
+    if missing:
+        raise DataError(f"{class_roots[0]} has no folder for {', '.join(missing)}; it has {', '.join(found) or 'none'}.")
+    paths: list[Path] = []
+    targets: list[int] = []
+    for target, label in enumerate(wanted):
+        photos = [p for f in folders if f.name.lower() == label for p in _images(f) if _drawn(p, draw)]
+        if not photos:
+            raise DataError(f"The class {label} has no photos in {class_roots[0]} for the split {split}.")
+        paths += photos
+        targets += [target] * len(photos)
+    return Photos(wanted, tuple(paths), tuple(targets))
+
+
+def find_neither(root: Path, split: str, labels: Sequence[str]) -> Photos:
+    """Photos of none of the labels, from `root/split/photo` or, drawn by name, from `root/photo`."""
+    if not root.is_dir():
+        raise DataError(f"{root} is no folder. Give --neither a folder of photos that show none of the labels.")
+    has_splits = any((root / s).is_dir() for s in SPLITS)
+    if has_splits and split != "all":
+        paths = _images(root / split)
+    else:
+        paths = [p for p in sorted(root.rglob("*")) if _is_image(p) and _drawn(p, "all" if has_splits else split)]
+    if not paths:
+        raise DataError(f"{root} has no photos for the split {split}.")
+    return Photos(tuple(labels), tuple(paths), (len(labels),) * len(paths))
+
+
+def _is_image(path: Path) -> bool:
+    return path.is_file() and path.suffix.lower() in SUFFIXES
+
+
+def _images(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if _is_image(p)) if folder.is_dir() else []
+
+
+def _drawn(path: Path, split: str) -> bool:
+    if split == "all":
+        return True
+    name = f"{path.parent.name.lower()}/{path.name}"
+    draw = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") % 100
+    chosen = "val" if draw < VAL_PERCENT else "test" if draw < VAL_PERCENT + TEST_PERCENT else "train"
+    return chosen == split
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Decoded photos: `array` uint8 [N, size, size, 3] RGB (memory-mapped), and the photos that could be read."""
+
+    photos: Photos
+    array: np.ndarray
+    skipped: tuple[str, ...]
+
+    @property
+    def targets(self) -> np.ndarray:
+        return np.asarray(self.photos.targets, dtype=np.int64)
+
+
+def load(photos: Photos, size: int, cache: Path | None = None) -> Pixels:
+    """Decode the photos as the service does and squash them to `size` x `size`; read them from the cache next time.
+
+    The cache notices changed, added and removed photos by name, length and modification time. Unreadable photos
+    are reported, skipped and left out of the result.
+    """
+    folder = cache or default_cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    stem = folder / f"pixels-{size}-{_fingerprint(photos, size)}"
+    array_path, skipped_path = stem.with_suffix(".npy"), stem.with_suffix(".json")
+    if not (array_path.exists() and skipped_path.exists()):
+        skipped = _decode_all(photos, size, array_path)
+        _write_atomically(skipped_path, json.dumps(skipped).encode())
+    reasons: dict[str, str] = json.loads(skipped_path.read_text())
+    for name, reason in reasons.items():
+        log.warning("skipped %s: %s", name, reason)
+    kept = [i for i, path in enumerate(photos.paths) if str(path) not in reasons]
+    if not kept:
+        raise DataError(f"None of the {len(photos)} photos can be read; the first: {next(iter(reasons.values()))}")
+    array = np.load(array_path, mmap_mode="r")
+    readable = Photos(photos.labels, tuple(photos.paths[i] for i in kept), tuple(photos.targets[i] for i in kept))
+    return Pixels(readable, array[: len(kept)], tuple(reasons))
+
+
+def default_cache() -> Path:
+    """`$PURRDICT_CACHE`, else `purrdict` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("PURRDICT_CACHE") or Path(base) / "purrdict")
+
+
+def _fingerprint(photos: Photos, size: int) -> str:
+    digest = hashlib.sha256(f"{CACHE_FORMAT} {size}".encode())
+    for path in photos.paths:
+        stat = path.stat()
+        digest.update(f"{path.resolve()}\0{stat.st_size}\0{stat.st_mtime_ns}\0".encode())
+    return digest.hexdigest()[:24]
+
+
+def _decode_all(photos: Photos, size: int, array_path: Path) -> dict[str, str]:
+    """Write the readable photos' pixels, packed, to `array_path`; return the reason for each that is not."""
+    beside = array_path.with_name(f"{array_path.name}.{os.getpid()}.part")
+    array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3))
+    skipped: dict[str, str] = {}
+    row = 0
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            decoded = pool.map(lambda path: _decode_one(path, size), photos.paths)
+            for path, result in zip(photos.paths, tqdm(decoded, "decode", len(photos), unit=" photos"), strict=True):
+                if isinstance(result, str):
+                    skipped[str(path)] = result
+                else:
+                    array[row] = result
+                    row += 1
+        array.flush()
+        os.replace(beside, array_path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return skipped
+
+
+def _decode_one(path: Path, size: int) -> np.ndarray | str:
+    try:
+        return decode(path.read_bytes(), size).pixels
+    except (ImageError, OSError) as error:
+        return str(error)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class Crops(Dataset[tuple[Tensor, int, int]]):
+    """One random crop of each photo, uint8 [3, size, size], with its target and its row.
+
+    The crop depends on nothing but (seed, view, row): the same view can be drawn again in another process, in a
+    resumed run, or for the teacher. `scale` is the share of the photo's area; (1, 1) is the whole photo.
+    """
+
+    def __init__(
+        self, pixels: np.ndarray, targets: np.ndarray, size: int, scale: tuple[float, float], seed: int, view: int
+    ) -> None:
+        self.pixels, self.targets, self.size, self.scale, self.seed, self.view = pixels, targets, size, scale, seed, view
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, int, int]:
+        top, left, height, width = self.box(row)
+        # A copy, because the memory map is read-only and a tensor may not be.
+        crop = np.array(self.pixels[row, top : top + height, left : left + width])
+        return self.resize(torch.from_numpy(crop)), int(self.targets[row]), row
+
+    def box(self, row: int) -> tuple[int, int, int, int]:
+        """Top, left, height, width of the crop: area within `scale`, sides within 3:4 and 4:3 (Inception's crop)."""
+        side = self.pixels.shape[1]
+        random = np.random.default_rng((self.seed, self.view, row))
+        area = random.uniform(*self.scale) * side * side
+        ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3))) if self.scale[0] < 1 else 1.0
+        height = min(side, round((area / ratio) ** 0.5))
+        width = min(side, round((area * ratio) ** 0.5))
+        top, left = random.integers(0, side - height + 1), random.integers(0, side - width + 1)
+        return int(top), int(left), height, width
+
+    def resize(self, crop: Tensor) -> Tensor:
+        """uint8 [h, w, 3] to uint8 [3, size, size]; antialiased, as Pillow resizes where the model is served."""
+        planes = crop.permute(2, 0, 1)[None]
+        if planes.shape[2:] != (self.size, self.size):
+            planes = functional.interpolate(
+                planes, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False
+            )
+        return planes[0]

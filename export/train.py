@@ -1,0 +1,282 @@
+"""Training: crops in, checkpoints and a line of metrics per epoch out.
+
+Runs on one CPU, one GPU or several: Lightning Fabric owns devices, precision and distribution. Every random draw
+comes from (seed, epoch, photo), and the whole state is saved after each epoch, so a resumed run continues as if it
+had never stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric, seed_everything
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from export.augment import Augment, mixup
+from export.data import Crops, Pixels
+from export.network import build, normalise, parameter_count, with_neither
+
+log = logging.getLogger(__name__)
+
+LAST = "last.ckpt"
+METRICS = "metrics.jsonl"
+
+
+class TrainingError(Exception):
+    """The run cannot go on; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides the outcome, beside the photos. Saved in checkpoints and in the published metadata."""
+
+    network: str = "classic"
+    # (resolution in pixels, epochs at it); the last resolution is the one that is served.
+    sizes: tuple[tuple[int, int], ...] = ((128, 8), (160, 2))
+    batch_size: int = 64
+    learning_rate: float = 0.1
+    weight_decay: float = 5e-4
+    warmup: float = 0.1
+    crop_scale: float = 0.4
+    colour: float = 0.3
+    label_smoothing: float = 0.05
+    mixup: float = 0.0
+    ema_decay: float = 0.998
+    # Neither photos are drawn until they are this share of an epoch.
+    neither_share: float = 0.1
+    seed: int = 0
+
+    @property
+    def epochs(self) -> int:
+        return sum(epochs for _, epochs in self.sizes)
+
+    @property
+    def input_size(self) -> int:
+        return self.sizes[-1][0]
+
+    def size_at(self, epoch: int) -> int:
+        for size, epochs in self.sizes:
+            if epoch < epochs:
+                return size
+            epoch -= epochs
+        raise ValueError("epoch is past the end of the schedule")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained network and what is needed to publish it."""
+
+    network: nn.Module
+    labels: tuple[str, ...]
+    recipe: Recipe
+    epoch: int
+    photos: int
+    seconds: float
+
+
+def train(
+    recipe: Recipe,
+    train_pixels: Pixels,
+    val_pixels: Pixels,
+    out: Path,
+    resume: bool = False,
+    devices: str = "auto",
+    stop_after: int | None = None,
+) -> Path:
+    """Train by the recipe; return the path of the last checkpoint.
+
+    Writes `last.ckpt` (after every epoch, whole or not at all) and `metrics.jsonl` into `out`. With `stop_after`
+    the run ends after that epoch, as if interrupted.
+    """
+    fabric = Fabric(accelerator="auto", devices=devices, precision="bf16-mixed")
+    fabric.launch()
+    state, out = _start(fabric, recipe, train_pixels, out, resume)
+    for epoch in range(state["epoch"], recipe.epochs):
+        started = time.perf_counter()
+        metrics = _train_epoch(fabric, state, recipe, train_pixels, epoch)
+        metrics |= evaluate_crops(fabric, state["ema"].module, val_pixels, recipe.size_at(epoch), recipe.batch_size)
+        state["epoch"] = epoch + 1
+        state["seconds"] += time.perf_counter() - started
+        metrics |= {"epoch": epoch + 1, "size": recipe.size_at(epoch), "seconds": round(state["seconds"], 1)}
+        _save(fabric, state, out)
+        _log_epoch(fabric, metrics, out)
+        if stop_after is not None and state["epoch"] >= stop_after:
+            break
+    return out / LAST
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """The averaged network of a checkpoint, ready to publish. Raises TrainingError if there is none to read."""
+    if not path.exists():
+        raise TrainingError(f"{path} does not exist. `python -m export train --out {path.parent}` writes it.")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path} is no readable checkpoint: {error}") from error
+    recipe = _recipe_from(json.loads(state["recipe"]))
+    network = build(recipe.network, len(state["labels"]))
+    weights = {k.removeprefix("module."): v for k, v in state["ema"].items() if k != "n_averaged"}
+    network.load_state_dict(weights)
+    network.eval()
+    return Checkpoint(
+        network, tuple(state["labels"]), recipe, state["epoch"], state["photos"], float(state["seconds"])
+    )
+
+
+def _recipe_from(values: dict[str, Any]) -> Recipe:
+    return Recipe(**{**values, "sizes": tuple((size, epochs) for size, epochs in values["sizes"])})
+
+
+def _start(fabric: Fabric, recipe: Recipe, pixels: Pixels, out: Path, resume: bool) -> tuple[dict[str, Any], Path]:
+    """Fresh state, or the last checkpoint's."""
+    last = out / LAST
+    if last.exists() and not resume:
+        raise TrainingError(f"{last} exists. Add --resume to continue it, or choose another --out.")
+    if resume and not last.exists():
+        raise TrainingError(f"There is no {last} to resume; leave --resume out to start.")
+    out.mkdir(parents=True, exist_ok=True)
+    seed_everything(recipe.seed, verbose=False)
+    network = build(recipe.network, len(pixels.photos.labels)).to(memory_format=torch.channels_last)
+    log.info("%s: %s parameters", recipe.network, f"{parameter_count(network):,}")
+    ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
+    # Norm scales and biases are not decayed: that would pull the features to zero, not regularise them.
+    decayed = [p for p in network.parameters() if p.dim() > 1]
+    others = [p for p in network.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.SGD(
+        [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
+        lr=recipe.learning_rate, momentum=0.9, nesterov=True,
+    )  # fmt: skip
+    network, optimizer = fabric.setup(network, optimizer)
+    state: dict[str, Any] = {
+        "network": network, "ema": fabric.to_device(ema), "optimizer": optimizer, "epoch": 0, "seconds": 0.0,
+        "labels": list(pixels.photos.labels), "photos": len(pixels.photos),
+        "recipe": json.dumps(dataclasses.asdict(recipe)),
+    }  # fmt: skip
+    if resume:
+        wanted = state["recipe"]
+        fabric.load(last, state)
+        if state["recipe"] != wanted:
+            raise TrainingError(f"{last} was trained by another recipe: {state['recipe']}")
+    return state, out
+
+
+def _save(fabric: Fabric, state: dict[str, Any], out: Path) -> None:
+    beside = out / f"{LAST}.part"
+    try:
+        fabric.save(beside, state)
+        if fabric.is_global_zero:
+            os.replace(beside, out / LAST)
+    finally:
+        if fabric.is_global_zero:
+            beside.unlink(missing_ok=True)
+
+
+def _log_epoch(fabric: Fabric, metrics: dict[str, Any], out: Path) -> None:
+    if fabric.is_global_zero:
+        with (out / METRICS).open("a") as file:
+            file.write(json.dumps(metrics) + "\n")
+        log.info(" ".join(f"{k} {v}" for k, v in metrics.items()))
+
+
+def _loader(fabric: Fabric, dataset: Dataset[Any], batch_size: int, sampler: Any = None) -> Any:
+    # On the CPU the loader shares the cores with the training: workers would only cost. A GPU must be fed.
+    workers = 0 if fabric.device.type == "cpu" else min(12, os.cpu_count() or 1)
+    loader = DataLoader(
+        dataset, batch_size, sampler=sampler, num_workers=workers, pin_memory=workers > 0, drop_last=sampler is not None
+    )
+    return fabric.setup_dataloaders(loader)
+
+
+def _epoch_rows(recipe: Recipe, targets: np.ndarray, labels: int, epoch: int) -> list[int]:
+    """Every photo of a label once, in a new order, and neither photos repeated up to their share."""
+    random = np.random.default_rng((recipe.seed, epoch))
+    of_labels, of_neither = np.flatnonzero(targets < labels), np.flatnonzero(targets == labels)
+    rows = of_labels
+    if len(of_neither):
+        wanted = round(len(of_labels) * recipe.neither_share / (1 - recipe.neither_share))
+        repeats = math.ceil(wanted / len(of_neither))
+        repeated = np.concatenate([random.permutation(of_neither) for _ in range(repeats)])
+        rows = np.concatenate([of_labels, repeated[:wanted]])
+    return random.permutation(rows).tolist()
+
+
+def _learning_rate(recipe: Recipe, progress: float) -> float:
+    """Linear warm-up, then a cosine to zero; `progress` runs from 0 to 1."""
+    if progress < recipe.warmup:
+        return recipe.learning_rate * progress / recipe.warmup
+    return recipe.learning_rate * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
+
+
+def _train_epoch(fabric: Fabric, state: dict[str, Any], recipe: Recipe, pixels: Pixels, epoch: int) -> dict[str, float]:
+    # The draws of an epoch depend on the seed and the epoch alone, however often the run was interrupted before.
+    seed_everything(recipe.seed * 10_007 + epoch, verbose=False)
+    network, ema, optimizer = state["network"], state["ema"], state["optimizer"]
+    network.train()
+    crops = Crops(
+        pixels.array, pixels.targets, recipe.size_at(epoch), (recipe.crop_scale, 1.0), recipe.seed, view=epoch
+    )
+    loader = _loader(fabric, crops, recipe.batch_size, _epoch_rows(recipe, pixels.targets, len(state["labels"]), epoch))
+    augment = Augment(recipe.colour).to(fabric.device)
+    total = torch.zeros((), device=fabric.device)
+    bar = tqdm(loader, f"epoch {epoch + 1}/{recipe.epochs} at {crops.size} px", disable=not fabric.is_global_zero)
+    for step, (batch, targets, _) in enumerate(bar):
+        for group in optimizer.param_groups:
+            group["lr"] = _learning_rate(recipe, (epoch + step / len(loader)) / recipe.epochs)
+        loss = _loss(network, augment(batch), targets, recipe, classes=len(state["labels"]) + 1)
+        optimizer.zero_grad(set_to_none=True)
+        fabric.backward(loss)
+        optimizer.step()
+        ema.update_parameters(network.module)
+        total += loss.detach()
+        if step % 20 == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+    mean = (total / len(loader)).item()
+    if not math.isfinite(mean):
+        raise TrainingError(f"The loss is {mean} after epoch {epoch + 1}; resume with a lower --learning-rate.")
+    return {"loss": round(mean, 4)}
+
+
+def _loss(network: nn.Module, photos: Tensor, targets: Tensor, recipe: Recipe, classes: int) -> Tensor:
+    wanted = functional.one_hot(targets, classes).float()
+    if recipe.mixup:
+        photos, (wanted,) = mixup(photos, [wanted], recipe.mixup)
+    logits = with_neither(network(photos).float())
+    return functional.cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
+
+
+@torch.no_grad()
+def evaluate_crops(fabric: Fabric, network: nn.Module, pixels: Pixels, size: int, batch_size: int) -> dict[str, float]:
+    """Accuracy between the labels on whole photos, and how often neither photos look unlike any label."""
+    network.eval()
+    loader = _loader(fabric, Crops(pixels.array, pixels.targets, size, (1.0, 1.0), seed=0, view=0), batch_size)
+    right = animals = unlike = neither = torch.zeros((), device=fabric.device)
+    loss = torch.zeros((), device=fabric.device)
+    for batch, targets, _ in loader:
+        with fabric.autocast():
+            logits = network(normalise(batch).contiguous(memory_format=torch.channels_last)).float()
+        labelled = targets < logits.shape[1]
+        right = right + ((logits.argmax(1) == targets) & labelled).sum()
+        unlike = unlike + ((logits.logsumexp(1) < 0) & ~labelled).sum()
+        loss = loss + functional.cross_entropy(with_neither(logits), targets, reduction="sum")
+        animals, neither = animals + labelled.sum(), neither + (~labelled).sum()
+    totals = fabric.all_reduce(torch.stack([right, animals, unlike, neither, loss]), reduce_op="sum")
+    right, animals, unlike, neither, loss = totals.tolist()  # type: ignore[assignment]
+    return {
+        "val_accuracy": round(float(right / animals), 4),
+        "val_neither": round(float(unlike / neither), 4) if neither else math.nan,
+        "val_loss": round(float(loss / (animals + neither)), 4),
+    }
