@@ -14,8 +14,8 @@ CSP_DATA = "default-src 'none'; frame-ancestors 'none'"
 # The page talks to any API that its user names, reads photos as blobs, and may run the model itself in WebAssembly.
 CSP_PAGE = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self' https: http://localhost:* http://127.0.0.1:*; worker-src 'self' blob:; manifest-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "connect-src 'self' http: https:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
 )
 # FastAPI's documentation pages start with an inline script and fetch Swagger UI and ReDoc from this network.
 CSP_DOCS = (

@@ -1,0 +1,74 @@
+"""GET / /health /model/info /docs /redoc: what the old service's clients and today's browsers find."""
+
+import httpx
+import pytest
+
+from tests.conftest import ROOT
+
+
+def test_the_root_answers_programs_in_json_and_browsers_with_the_page(client: httpx.Client) -> None:
+    to_program = client.get("/")
+    body = to_program.json()
+    assert set(body) == {"message", "version", "status", "endpoints"}
+    assert (body["version"], body["status"]) == ("1.0.0", "running")
+    to_browser = client.get("/", headers={"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"})
+    assert to_browser.headers["Content-Type"].startswith("text/html")
+    assert "<title>" in to_browser.text
+    assert "Accept" in to_program.headers["Vary"]
+    assert "Accept" in to_browser.headers["Vary"]
+
+
+def test_every_endpoint_that_the_root_names_exists(client: httpx.Client) -> None:
+    for path in client.get("/").json()["endpoints"].values():
+        assert client.get(path).status_code in (200, 405), path
+
+
+def test_health_is_healthy(client: httpx.Client) -> None:
+    body = client.get("/health").json()
+    assert (body["status"], body["model_loaded"], body["device"]) == ("healthy", True, "cpu")
+    assert body["model_version"] == (ROOT / "model" / "latest").read_text().strip()
+    assert body["timestamp"].endswith("Z")
+
+
+def test_model_info_keeps_the_old_keys_and_adds_the_published_metadata(client: httpx.Client) -> None:
+    body = client.get("/model/info").json()
+    assert body["model_loaded"] is True
+    assert body["classes"] == ["cat", "dog"]
+    assert body["input_size"] == [body["metadata"]["input_size"]] * 2
+    assert body["num_parameters"] == body["metadata"]["parameters"] <= 2_783_362
+    assert body["test_accuracy"] == body["metadata"]["metrics"]["test"]["accuracy"] > 0.9212
+    assert body["model_type"]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc"])
+def test_the_documentation_pages_are_there(client: httpx.Client, path: str) -> None:
+    response = client.get(path)
+    assert response.status_code == 200
+    assert "/openapi.json" in response.text
+
+
+def test_every_operation_documents_its_errors_and_every_field_has_an_example(client: httpx.Client) -> None:
+    schema = client.get("/openapi.json").json()
+    for path in ("/predict", "/predict/batch"):
+        operation = schema["paths"][path]["post"]
+        assert {"200", "400", "408", "413", "422", "503"} <= set(operation["responses"])
+        assert operation["requestBody"]["required"]
+    for name, model in schema["components"]["schemas"].items():
+        for field, description in model.get("properties", {}).items():
+            documented = {"description", "examples", "default", "items", "$ref", "anyOf"} & set(description)
+            assert documented, f"{name}.{field} says nothing"
+
+
+def test_a_wrong_path_or_method_is_a_sentence_not_a_crash(client: httpx.Client) -> None:
+    assert client.get("/nowhere").status_code == 404
+    assert client.get("/predict").status_code == 405
+    assert client.delete("/health").status_code == 405
+    assert client.get("/../api/_settings.py").status_code == 404
+    assert client.get("/%2e%2e/requirements.txt").status_code == 404
+
+
+def test_the_page_is_served_with_its_files_and_they_revalidate(client: httpx.Client) -> None:
+    script = client.get("/app.js")
+    assert script.headers["Content-Type"].startswith("text/javascript")
+    assert client.get("/app.js", headers={"If-None-Match": script.headers["ETag"]}).status_code == 304
+    assert client.get("/package.json").status_code == 404

@@ -1,0 +1,132 @@
+"""The registry: a model that is not exactly what was published is never served, and the service says why."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from api._registry import ModelError, load
+from tests.conftest import ROOT, Server
+
+PUBLISHED = ROOT / "model"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """A copy of the published registry that a test may damage."""
+    return Path(shutil.copytree(PUBLISHED, tmp_path / "model"))
+
+
+def version_of(registry: Path) -> Path:
+    return registry / "versions" / (registry / "latest").read_text().strip()
+
+
+def change(path: Path, **entries: object) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+def flip_a_byte(registry: Path) -> None:
+    path = version_of(registry) / "model.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def truncate(registry: Path) -> None:
+    path = version_of(registry) / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+DAMAGES: list[tuple[Callable[[Path], object], str]] = [
+    (lambda registry: (registry / "latest").unlink(), "No model is published: model/latest cannot be read"),
+    (lambda registry: (registry / "latest").write_text("9.9.9"), "Model 9.9.9 is not published"),
+    (lambda registry: (registry / "latest").write_text("../versions"), "must hold one version"),
+    (lambda registry: (version_of(registry) / "metadata.json").unlink(), "metadata.json cannot be read"),
+    (lambda registry: (version_of(registry) / "metadata.json").write_text("{"), "no valid JSON"),
+    (
+        lambda registry: (version_of(registry) / "metadata.json").write_text("{}"),
+        "incomplete: KeyError 'weights'",
+    ),
+    (lambda registry: change(version_of(registry) / "metadata.json", version="7"), "says version 7"),
+    (lambda registry: change(version_of(registry) / "metadata.json", labels=["cat"]), "at least two"),
+    (lambda registry: change(version_of(registry) / "metadata.json", input_size=0), "input size of 0"),
+    (lambda registry: (version_of(registry) / "model.onnx").unlink(), "model.onnx cannot be read"),
+    (truncate, "it is not whole"),
+    (flip_a_byte, "does not match its published sha256"),
+]
+
+
+def test_the_published_model_is_whole() -> None:
+    model = load(PUBLISHED)
+    assert model.labels == ("cat", "dog")
+    assert model.version == (PUBLISHED / "latest").read_text().strip()
+    assert len(model.weights) < 4_000_000
+
+
+def test_every_published_version_can_be_served() -> None:
+    for directory in (PUBLISHED / "versions").iterdir():
+        assert load(PUBLISHED, directory.name).version == directory.name
+
+
+@pytest.mark.parametrize(("damage", "says"), DAMAGES)
+def test_a_damaged_registry_is_refused_with_the_reason(
+    registry: Path, damage: Callable[[Path], object], says: str
+) -> None:
+    damage(registry)
+    with pytest.raises(ModelError, match=says) as caught:
+        load(registry)
+    assert str(registry.parent) not in str(caught.value), "the server's own paths are nobody's business"
+
+
+def test_without_a_usable_model_health_says_why_and_the_rest_works(
+    serve: Callable[..., Server], registry: Path, cat_jpeg: bytes
+) -> None:
+    flip_a_byte(registry)
+    with serve(MODEL_DIR=str(registry)).client() as client:
+        health = client.get("/health")
+        assert health.status_code == 503
+        assert health.json()["status"] == "unhealthy"
+        assert health.json()["model_loaded"] is False
+        assert "sha256" in health.json()["detail"]
+        for route in ("/predict", "/predict/batch"):
+            refused = client.post(route, files={"file": cat_jpeg})
+            assert refused.status_code == 503
+            assert "sha256" in refused.json()["detail"]
+        assert client.get("/").json()["status"] == "degraded"
+        assert client.get("/model/info").json()["model_loaded"] is False
+        assert client.get("/model/model.onnx").status_code == 503
+        assert client.get("/docs").status_code == 200
+
+
+def test_a_file_that_onnxruntime_cannot_run_is_refused(serve: Callable[..., Server], registry: Path) -> None:
+    import hashlib
+
+    garbage = b"no graph at all"
+    (version_of(registry) / "model.onnx").write_bytes(garbage)
+    entry = {"file": "model.onnx", "bytes": len(garbage), "sha256": hashlib.sha256(garbage).hexdigest()}
+    change(version_of(registry) / "metadata.json", weights=entry)
+    with serve(MODEL_DIR=str(registry)).client() as client:
+        health = client.get("/health")
+    assert health.status_code == 503
+    assert "cannot be run" in health.json()["detail"]
+
+
+def test_model_version_rolls_back(serve: Callable[..., Server], registry: Path) -> None:
+    earlier = Path(shutil.copytree(version_of(registry), registry / "versions" / "0.0.1"))
+    change(earlier / "metadata.json", version="0.0.1")
+    with serve(MODEL_DIR=str(registry), MODEL_VERSION="0.0.1").client() as client:
+        assert client.get("/health").json()["model_version"] == "0.0.1"
+
+
+def test_a_browser_gets_the_very_file_that_the_service_runs(client: httpx.Client) -> None:
+    import hashlib
+
+    metadata = client.get("/model/metadata.json").json()
+    weights = client.get("/model/model.onnx")
+    assert hashlib.sha256(weights.content).hexdigest() == metadata["weights"]["sha256"]
+    again = client.get("/model/model.onnx", headers={"If-None-Match": weights.headers["ETag"]})
+    assert again.status_code == 304
+    assert again.content == b""
