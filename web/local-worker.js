@@ -1,0 +1,77 @@
+// The network in this browser, off the page's thread: the published ONNX file in onnxruntime's WebAssembly build.
+
+import * as ort from "./vendor/onnxruntime-web/ort.wasm.bundle.min.mjs";
+import { resize } from "./resize.js";
+
+let session;
+let metadata;
+
+const tasks = {
+  async load({ runtime, weights, description }) {
+    metadata = description;
+    await checkWeights(weights);
+    // Threads need headers that static hosts don't send; one is fast enough for one photo.
+    ort.env.wasm.numThreads = 1;
+    ort.env.wasm.wasmBinary = await unpacked(runtime);
+    session = await ort.InferenceSession.create(new Uint8Array(weights), { executionProviders: ["wasm"] });
+  },
+
+  async predict({ rgba, width, height }) {
+    const start = performance.now();
+    const size = metadata.input_size;
+    const pixels = resize(rgba, width, height, size);
+    const outputs = await session.run({ pixels: new ort.Tensor("uint8", pixels, [1, size, size, 3]) });
+    return { ...answer(outputs), processing_time_ms: performance.now() - start };
+  },
+};
+
+/** The API's answer, from the same outputs (see api/_classifier.py). */
+function answer({ probabilities, recognized, heatmap }) {
+  const { labels, thresholds, version } = metadata;
+  const values = [...probabilities.data];
+  const best = values.indexOf(Math.max(...values));
+  const [, , rows, columns] = heatmap.dims;
+  const map = heatmap.data.subarray(best * rows * columns, (best + 1) * rows * columns);
+  return {
+    prediction: labels[best],
+    confidence: values[best],
+    probabilities: Object.fromEntries(labels.map((label, i) => [label, values[i]])),
+    recognized: recognized.data[0] >= thresholds.recognized,
+    heatmap: {
+      label: labels[best],
+      rows,
+      columns,
+      values: Array.from({ length: rows }, (_, y) => [...map.subarray(y * columns, (y + 1) * columns)]),
+    },
+    model_version: version,
+    timestamp: new Date().toISOString(),
+  };
+}
+
+async function checkWeights(weights) {
+  const { bytes, sha256 } = metadata.weights;
+  // Digests exist only on https and localhost; elsewhere the length has to do.
+  const whole = weights.byteLength === bytes && (!crypto.subtle || (await digest(weights)) === sha256);
+  if (!whole) throw Object.assign(new Error("The model file is damaged."), { kind: "modelBroken" });
+}
+
+async function digest(data) {
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The runtime is kept gzipped; a server that says so in Content-Encoding has had it unpacked already. */
+async function unpacked(data) {
+  const [first, second] = new Uint8Array(data, 0, 2);
+  if (first !== 0x1f || second !== 0x8b) return data;
+  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
+}
+
+addEventListener("message", async ({ data: { id, task, input } }) => {
+  try {
+    postMessage({ id, output: await tasks[task](input) });
+  } catch (error) {
+    postMessage({ id, error: { kind: error.kind ?? "runtime", detail: error.message } });
+  }
+});

@@ -1,0 +1,96 @@
+// Answers from this browser. Loaded only when somebody asks for it: the runtime and the model are some 6 MB.
+
+import { Problem } from "./api.js";
+
+const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
+
+/** The network in a worker. `load` once, then `predict` as often as wanted. */
+export class LocalNetwork {
+  #worker = null;
+  #waiting = new Map();
+  #nextId = 0;
+
+  /**
+   * Fetches runtime and model and starts them.
+   *
+   * @param {string} api where the model is fetched from when there is none beside the page
+   * @param {(done: number, total: number) => void} progress bytes so far
+   * @throws {Problem} modelMissing, modelBroken, runtime, offline
+   */
+  async load(api, progress) {
+    const { base, description } = await publishedModel(api);
+    const files = [new URL(RUNTIME, location.href), new URL(description.weights.file, base)];
+    const [runtime, weights] = await download(files, progress).catch(() => Promise.reject(lost()));
+    this.#worker = new Worker(new URL("local-worker.js", import.meta.url), { type: "module" });
+    this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
+    this.#worker.addEventListener("error", () => this.#fail());
+    await this.#ask("load", { runtime, weights, description }, [runtime, weights]);
+    return description;
+  }
+
+  /** The same answer as the API's for the photo on this canvas. */
+  async predict(canvas) {
+    const { width, height } = canvas;
+    const rgba = canvas.getContext("2d").getImageData(0, 0, width, height).data;
+    return this.#ask("predict", { rgba, width, height }, [rgba.buffer]);
+  }
+
+  #ask(task, input, transfer) {
+    const id = this.#nextId++;
+    this.#worker.postMessage({ id, task, input }, transfer);
+    return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
+  }
+
+  #settle({ id, output, error }) {
+    const { resolve, reject } = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error) reject(new Problem(error.kind, { detail: error.detail }));
+    else resolve(output);
+  }
+
+  #fail() {
+    for (const { reject } of this.#waiting.values()) reject(new Problem("runtime", { detail: "" }));
+    this.#waiting.clear();
+  }
+}
+
+/** Where the published model is, and its metadata: beside the page, or else with the API. */
+async function publishedModel(api) {
+  const bases = new Set([new URL("model/", location.href).href, new URL("model/", api).href]);
+  for (const base of bases) {
+    try {
+      const response = await get(new URL("metadata.json", base));
+      return { base, description: await response.json() };
+    } catch {
+      // Not here: a static server may publish only the page, or answer anything with a page of its own.
+    }
+  }
+  throw lost();
+}
+
+async function get(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw lost();
+  return response;
+}
+
+const lost = () => new Problem(navigator.onLine ? "modelMissing" : "offline");
+
+/** Fetches files side by side; progress counts the bytes of all of them. */
+async function download(urls, progress) {
+  const responses = await Promise.all(urls.map(get));
+  const total = responses.reduce((sum, response) => sum + Number(response.headers.get("Content-Length") ?? 0), 0);
+  let done = 0;
+  return Promise.all(
+    responses.map(async (response) => {
+      const chunks = [];
+      for (const reader = response.body.getReader(); ; ) {
+        const { value, done: finished } = await reader.read();
+        if (finished) return new Blob(chunks).arrayBuffer();
+        chunks.push(value);
+        done += value.length;
+        progress(done, Math.max(total, done));
+      }
+    }),
+  );
+}
