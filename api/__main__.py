@@ -80,8 +80,17 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     port = settings.port if options.port is None else options.port
     url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
     print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs", flush=True)
-    # The app writes its own line a request.
-    uvicorn.run(app, host=options.host, port=port, access_log=False, log_level="warning", server_header=False)
+    # The app writes its own line a request, and has neither web sockets nor a lifespan to import code for.
+    uvicorn.run(
+        app,
+        host=options.host,
+        port=port,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        ws="none",
+        lifespan="off",
+    )
     return 0
 
 
