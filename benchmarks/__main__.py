@@ -1,0 +1,55 @@
+"""Runs the benchmarks, prints the table that the README quotes, and writes the plots to benchmarks/results."""
+
+import argparse
+import contextlib
+import sys
+import time
+from collections.abc import Callable
+
+from benchmarks import cold_start, latency, memory, rivals, throughput
+from benchmarks._measure import busy, machine
+from benchmarks._report import HEADER, RESULTS, Row
+
+PARTS: dict[str, Callable[[], list[Row]]] = {
+    "cold_start": cold_start.main,
+    "latency": latency.main,
+    "throughput": throughput.main,
+    "memory": memory.main,
+    "rivals": rivals.main,
+}
+
+
+def main() -> int:
+    """Runs the parts asked for; exit status 1 when a goal was missed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog="Parts: " + ", ".join(PARTS) + ". All take some eight minutes. The rivals need "
+        "`pip install -r benchmarks/requirements.txt`; one that is not installed is left out and named.",
+    )
+    parser.add_argument("parts", nargs="*", metavar="PART", help="run only these parts (default: all)")
+    names = parser.parse_args().parts or list(PARTS)
+    if unknown := set(names) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    print(machine())
+    if warning := busy():
+        print(f"warning: {warning}")
+    rows: list[Row] = []
+    try:
+        for name in names:
+            start = time.monotonic()
+            print(f"{name} ...", flush=True)
+            rows += PARTS[name]()
+            print(f"  {time.monotonic() - start:.0f} s", flush=True)
+    except KeyboardInterrupt:
+        print("interrupted; what was measured so far:")
+    table = "\n".join([HEADER, *map(str, rows)])
+    print(f"\n{table}\n\nMedians; in brackets half the interquartile range.")
+    with contextlib.suppress(OSError):
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "table.md").write_text(f"{machine()}\n\n{table}\n")
+    return 0 if all(row.reached for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

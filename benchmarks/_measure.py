@@ -1,0 +1,332 @@
+"""What every benchmark needs: photos, servers in processes of their own, a client that costs little, and statistics."""
+
+import contextlib
+import io
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTENDERS = Path(__file__).resolve().parent / "contenders"
+BOUNDARY = "purrdict-benchmark"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Measurements of one figure, in the order they were taken."""
+
+    values: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def p99(self) -> float:
+        return float(np.percentile(self.values, 99))
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range over the median: how much the machine, or the program, wavers."""
+        if len(self.values) < 2:
+            return 0.0
+        low, _, high = statistics.quantiles(self.values, n=4)
+        return (high - low) / self.median
+
+    def __str__(self) -> str:
+        noisy = ", noisy" if self.spread > 0.25 else ""
+        return f"{self.median:.4g} (±{self.spread / 2:.0%}{noisy})"
+
+
+def pairwise(first: Callable[[], float], second: Callable[[], float], runs: int) -> tuple[Sample, Sample]:
+    """Measures two things in turns, so that a change of the machine's speed meets both; one warm-up each."""
+    first(), second()
+    pairs = [(first(), second()) for _ in range(runs)]
+    return Sample(tuple(a for a, _ in pairs)), Sample(tuple(b for _, b in pairs))
+
+
+def ratio(over: Sample, under: Sample) -> float:
+    """Median of the ratios run by run."""
+    return statistics.median(a / b for a, b in zip(over.values, under.values, strict=True))
+
+
+# Photos
+
+
+def photo(width: int = 500, height: int = 375, quality: int = 90, grain: float = 0.0) -> bytes:
+    """Chelsea the cat (scikit-image, CC0) as a JPEG of this size; `grain` adds noise, as a camera's sensor does."""
+    from skimage import data
+
+    image = Image.fromarray(data.chelsea()).resize((width, height), Image.Resampling.BICUBIC)
+    if grain:
+        noise = np.random.default_rng(0).normal(0, grain, (height, width, 1))
+        image = Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def form(data: bytes, field: str = "file", path: str = "/predict") -> bytes:
+    """A whole HTTP/1.1 request that posts the photo as a multipart form."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"; filename="a.jpg"\r\n'
+    body = head.encode() + b"Content-Type: image/jpeg\r\n\r\n" + data + f"\r\n--{BOUNDARY}--\r\n".encode()
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+# Servers
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A server that answers `request` with the classification of a photo."""
+
+    name: str
+    command: Sequence[str]  # {port} stands for the port
+    needs: tuple[str, ...] = ()
+    path: str = "/predict"
+    field: str = "file"
+
+    def request(self, data: bytes) -> bytes:
+        return form(data, self.field, self.path)
+
+    def missing(self) -> list[str]:
+        """Packages that this contender needs and this environment lacks."""
+        return [name for name in self.needs if not _installed(name)]
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+class Client:
+    """One keep-alive connection; each call sends a prepared request and reads the whole answer."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._stream = self._socket.makefile("rb")
+
+    def send(self, request: bytes) -> bytes:
+        """The body of the answer. Raises RuntimeError for any status but 200."""
+        self._socket.sendall(request)
+        status = self._stream.readline()
+        length = None
+        while (line := self._stream.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        if length is None:
+            raise RuntimeError(f"no Content-Length after {status!r}")
+        body = self._stream.read(length)
+        if b" 200 " not in status:
+            raise RuntimeError(f"{status!r}: {body[:300]!r}")
+        return body
+
+    def close(self) -> None:
+        self._stream.close()
+        self._socket.close()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Running:
+    """A contender's process and its port."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    def memory_mb(self) -> float:
+        """Resident memory of the process and its children, shared pages counted once (Pss), in MB."""
+        return sum(_pss_kb(pid) for pid in _tree(self.process.pid)) / 1024
+
+    def cpu_seconds(self) -> float:
+        """CPU time, user and system, that the process and its living children have used."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        total = 0.0
+        for pid in _tree(self.process.pid):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += (int(fields[11]) + int(fields[12])) / ticks
+        return total
+
+
+@contextlib.contextmanager
+def running(contender: Contender, first_request: bytes) -> Iterator[tuple[Running, float]]:
+    """Starts the contender; gives it and the seconds from process start to its first answered photo."""
+    port = free_port()
+    command = [part.format(port=port, python=sys.executable) for part in contender.command]
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("API_KEYS", "MODEL_VERSION")
+    }
+    environment |= {"PORT": str(port), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)}
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        _first_answer(port, first_request, process, contender.name)
+        yield Running(port, process), time.perf_counter() - start
+    finally:
+        _end(process)
+
+
+def _first_answer(port: int, request: bytes, process: subprocess.Popen[bytes], name: str) -> None:
+    deadline = time.monotonic() + 120
+    last = ""
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"{name} ended with status {process.returncode} before it answered")
+        try:
+            client = Client(port)
+            try:
+                client.send(request)
+                return
+            finally:
+                client.close()
+        except (OSError, RuntimeError) as error:
+            last = str(error)
+        time.sleep(0.002)
+    raise RuntimeError(f"{name} did not answer within two minutes: {last}")
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    # The whole process group: some servers leave their workers behind when only the parent is ended.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, 15)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, 9)
+        process.wait()
+
+
+def _tree(pid: int) -> list[int]:
+    pids, found = [pid], [pid]
+    while pids:
+        children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children")
+        pids = pids[1:] + (
+            [int(child) for child in children.read_text().split()] if children.exists() else []
+        )
+        found += [child for child in pids if child not in found]
+    return found
+
+
+def _pss_kb(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1])
+    return 0
+
+
+# Load
+
+
+def latencies(port: int, request: bytes, requests: int) -> Sample:
+    """Milliseconds of each of `requests` requests of one client, after a tenth as many to warm up."""
+    client = Client(port)
+    try:
+        values = [_timed(client, request) for _ in range(requests + requests // 10)]
+    finally:
+        client.close()
+    return Sample(tuple(values[requests // 10 :]))
+
+
+def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[float, Sample, int]:
+    """Requests a second, latencies in milliseconds, and failures, of `clients` that each send one after the other."""
+    values: list[float] = []
+    failures = 0
+    gate = threading.Barrier(clients + 1)
+    stop = threading.Event()
+
+    def run() -> None:
+        nonlocal failures
+        client = Client(port)
+        client.send(request)
+        gate.wait()
+        while not stop.is_set():
+            try:
+                values.append(_timed(client, request))
+            except (OSError, RuntimeError):
+                failures += 1
+                client = Client(port)
+        client.close()
+
+    threads = [threading.Thread(target=run) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    gate.wait()
+    start = time.perf_counter()
+    time.sleep(seconds)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return len(values) / (time.perf_counter() - start), Sample(tuple(values)), failures
+
+
+def _timed(client: Client, request: bytes) -> float:
+    start = time.perf_counter()
+    client.send(request)
+    return (time.perf_counter() - start) * 1e3
+
+
+# The machine
+
+
+def machine() -> str:
+    """Processor, cores, memory, Python and the versions that matter, in one paragraph."""
+    with contextlib.suppress(OSError, StopIteration):
+        cpu = next(
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        )
+        memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
+        cores = len(os.sched_getaffinity(0))
+        names = ("onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "torch", "bentoml", "litserve")
+        versions = ", ".join(f"{name} {metadata.version(name)}" for name in names if _installed(name))
+        return f"{cores} cores of {cpu}, {memory:.0f} GiB; Python {platform.python_version()}, {versions}"
+    return f"{platform.processor() or platform.machine()}, Python {platform.python_version()}"
+
+
+def busy() -> str:
+    """A warning when something else keeps the machine busy, else nothing."""
+    one_minute = os.getloadavg()[0]
+    cores = os.cpu_count() or 1
+    return (
+        f"the machine is busy (load {one_minute:.1f} on {cores} cores): expect a wide spread"
+        if one_minute > 0.7
+        else ""
+    )

@@ -1,0 +1,86 @@
+"""Cold start: process start to the first answered photo, against a bare script that predicts the same photo."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks._contenders import PURRDICT
+from benchmarks._measure import ROOT, Sample, pairwise, photo, ratio, running
+from benchmarks._report import Row, pyplot, save_plot
+
+RUNS = 15
+
+# Prints the moment, on the clock that all processes share, at which each part of a start is over.
+_MARKS = """
+import time; marks = [("interpreter", time.monotonic())]
+def mark(name): marks.append((name, time.monotonic()))
+import numpy, onnxruntime; mark("numpy, onnxruntime")
+import PIL.Image; mark("Pillow")
+import fastapi; mark("FastAPI")
+import uvicorn; mark("uvicorn")
+import api.index; mark("app and model")
+import json; print(json.dumps(marks))
+"""
+
+
+def main() -> list[Row]:
+    data = photo()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        path.write_bytes(data)
+        ours, bare = pairwise(lambda: _served(data), lambda: _bare(path), RUNS)
+    _plot(ours, bare)
+    over = ratio(ours, bare)
+    return [
+        Row(
+            "cold start to first photo, s",
+            str(ours),
+            f"bare script {bare}",
+            f"{over:.2f} x",
+            "2.5 x",
+            over <= 2.5,
+        )
+    ]
+
+
+def _served(data: bytes) -> float:
+    with running(PURRDICT, PURRDICT.request(data)) as (_, seconds):
+        return seconds
+
+
+def _bare(path: Path) -> float:
+    start = time.perf_counter()
+    command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path)]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def _plot(ours: Sample, bare: Sample) -> None:
+    runs = [_parts() for _ in range(5)]
+    parts = {name: Sample(tuple(run[name] for run in runs)).median for name in runs[0]}
+    parts["server and first photo"] = max(0.0, ours.median - sum(parts.values()))
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(8, 1.9))
+    left = 0.0
+    for name, seconds in parts.items():
+        axes.barh("Purrdict", seconds * 1e3, left=left, label=f"{name} {seconds * 1e3:.0f}")
+        left += seconds * 1e3
+    axes.barh("bare script", bare.median * 1e3, color="0.6")
+    axes.set_xlabel("milliseconds from process start to the first answered photo")
+    axes.invert_yaxis()
+    axes.legend(ncols=3, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.35))
+    save_plot(figure, "cold-start")
+
+
+def _parts() -> dict[str, float]:
+    """Seconds of each part of a start, from a process that imports them one after the other."""
+    start = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-c", _MARKS], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    marks: list[tuple[str, float]] = json.loads(result.stdout.splitlines()[-1])
+    times = [start, *(moment for _, moment in marks)]
+    return {name: times[i + 1] - times[i] for i, (name, _) in enumerate(marks)}

@@ -1,0 +1,82 @@
+"""Warm latency of one client: against the same work in one process, and against decoding a large photo whole."""
+
+import io
+import time
+
+import numpy as np
+from PIL import Image
+
+from api._classifier import Classifier
+from api._registry import load
+from benchmarks._contenders import PURRDICT
+from benchmarks._measure import ROOT, Client, Sample, latencies, photo, running
+from benchmarks._report import Row
+
+ROUNDS = 5
+REQUESTS = 60
+
+
+def main() -> list[Row]:
+    small, large = photo(), photo(4000, 3000, quality=88, grain=11.0)
+    request = PURRDICT.request(small)
+    floor = Floor()
+    served: list[float] = []
+    direct: list[float] = []
+    with running(PURRDICT, request) as (server, _):
+        # In turns, so that a change of the machine's speed meets both.
+        for _ in range(ROUNDS):
+            served += latencies(server.port, request, REQUESTS).values
+            direct += [floor.ms(small) for _ in range(REQUESTS)]
+        large_served, large_whole = _large(server.port, large, floor)
+    ours, bare = Sample(tuple(served)), Sample(tuple(direct))
+    more = ours.median - bare.median
+    share = large_served.median / large_whole.median
+    size = f"{len(large) / 1e6:.1f} MB"
+    return [
+        Row(
+            "p50 of a 500 x 375 JPEG, ms",
+            str(ours),
+            f"in one process {bare}",
+            f"+{more:.2f} ms",
+            "+2.5 ms",
+            more <= 2.5,
+        ),
+        Row(
+            f"p50 of a 12-megapixel JPEG ({size}), ms",
+            str(large_served),
+            f"decoded whole {large_whole}",
+            f"{share:.2f} x",
+            "0.25 x",
+            share <= 0.25,
+        ),
+    ]
+
+
+class Floor:
+    """Decode, resize and `session.run` in this process: the work itself, without a server."""
+
+    def __init__(self) -> None:
+        model = load(ROOT / "model")
+        self._classifier = Classifier(model)
+        self._size = (model.input_size, model.input_size)
+        for _ in range(10):
+            self.ms(photo())
+
+    def ms(self, data: bytes) -> float:
+        start = time.perf_counter()
+        image = Image.open(io.BytesIO(data)).convert("RGB").resize(self._size, Image.Resampling.BILINEAR)
+        self._classifier.predict(np.asarray(image)[None])
+        return (time.perf_counter() - start) * 1e3
+
+
+def _large(port: int, data: bytes, floor: Floor) -> tuple[Sample, Sample]:
+    client = Client(port)
+    request = PURRDICT.request(data)
+    served, whole = [], []
+    for _ in range(12):
+        start = time.perf_counter()
+        client.send(request)
+        served.append((time.perf_counter() - start) * 1e3)
+        whole.append(floor.ms(data))
+    client.close()
+    return Sample(tuple(served[2:])), Sample(tuple(whole[2:]))

@@ -1,0 +1,90 @@
+"""Throughput of eight clients against the processors' product, and p50 and p99 from 1 to 64 clients."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks._contenders import PURRDICT
+from benchmarks._measure import ROOT, Sample, load, photo, running
+from benchmarks._report import Row, pyplot, save_plot
+
+ROUNDS = 3
+SECONDS = 4.0
+CLIENTS = (1, 2, 4, 8, 16, 32, 64)
+
+
+def main() -> list[Row]:
+    data = photo()
+    request = PURRDICT.request(data)
+    cores = len(os.sched_getaffinity(0))
+    rates, ideals = [], []
+    with running(PURRDICT, request) as (server, _):
+        for _ in range(ROUNDS):
+            rates.append(load(server.port, request, 8, SECONDS)[0])
+            ideals.append(cores * 1e3 / bare_loop_ms(data, threads=1))
+        curve = {clients: load(server.port, request, clients, SECONDS) for clients in CLIENTS}
+    ours, ideal = Sample(tuple(rates)), Sample(tuple(ideals))
+    share = ours.median / ideal.median
+    failures = sum(failed for _, _, failed in curve.values())
+    # With c clients and a machine that answers r photos a second, nobody waits less than c / r: the ideal queue.
+    best = max(rate for rate, _, _ in curve.values())
+    worst = max(
+        sample.p99 / (clients / best * 1e3) for clients, (_, sample, _) in curve.items() if clients >= cores
+    )
+    _plot(curve, best)
+    return [
+        Row(
+            "photos a second, 8 clients",
+            str(ours),
+            f"{cores} x bare loop {ideal}",
+            f"{share:.0%}",
+            "80 %",
+            share >= 0.8,
+        ),
+        Row(
+            "p99, 1 to 64 clients",
+            f"{curve[64][1].p99:.0f} ms at 64",
+            f"ideal queue, {best:.0f} photos/s",
+            f"{worst:.2f} x at worst, {failures} failures",
+            "3 x, 0 failures",
+            worst < 3 and failures == 0,
+        ),
+    ]
+
+
+def bare_loop_ms(data: bytes, threads: int, repeat: int = 60) -> float:
+    """Median milliseconds a photo of the bare script, which predicts the same photo again and again."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "photo.jpg"
+        path.write_bytes(data)
+        command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path), str(repeat), str(threads)]
+        output = subprocess.run(
+            command, cwd=ROOT, check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+    return Sample(tuple(float(line) for line in output[11:-1])).median
+
+
+def _plot(curve: dict[int, tuple[float, Sample, int]], best: float) -> None:
+    plt = pyplot()
+    figure, axes = plt.subplots(figsize=(6, 3.4))
+    clients = list(curve)
+    axes.plot(clients, [curve[c][1].median for c in clients], "o-", label="p50")
+    axes.plot(clients, [curve[c][1].p99 for c in clients], "s-", label="p99")
+    axes.plot(
+        clients,
+        [max(c / best * 1e3, curve[1][1].median) for c in clients],
+        "--",
+        color="0.5",
+        label="ideal queue",
+    )
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="clients, each sending one photo after the other",
+        ylabel="milliseconds",
+    )
+    axes.set_xticks(clients, [str(c) for c in clients])
+    axes.legend()
+    save_plot(figure, "latency-against-load")
