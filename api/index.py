@@ -17,10 +17,9 @@ from typing import Annotated, Any, TypeVar
 import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.docs import get_redoc_html, get_swagger_ui_html
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import JSONResponse
 
-from api import _settings
+from api import _apidocs, _settings
 from api._body import BodyError, read_photo, read_photos
 from api._classifier import Classifier, Prediction, available_cpus
 from api._image import ImageError, Photo, decode
@@ -40,7 +39,7 @@ from api._schemas import (
     PredictionAnswer,
     now,
 )
-from api._security import CSP_DOCS, KeyCheck, add_cors
+from api._security import KeyCheck, add_cors
 from api._settings import Settings
 
 API_VERSION = "1.0.0"
@@ -186,7 +185,7 @@ def create_app(settings: Settings) -> FastAPI:
     _add_information(app, service, page)
     _add_predictions(app, service)
     if settings.enable_docs:
-        _add_docs(app)
+        app.router.routes += _apidocs.routes()
     app.router.routes += page.routes()
     return app
 
@@ -354,29 +353,6 @@ def _request_body(properties: dict[str, Any], raw: bool = False) -> dict[str, An
     if raw:
         content |= {kind: {"schema": _BINARY} for kind in ("image/jpeg", "image/png", "image/webp")}
     return {"requestBody": {"required": True, "content": content}}
-
-
-def _add_docs(app: FastAPI) -> None:
-    headers = {"Content-Security-Policy": CSP_DOCS}
-
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> HTMLResponse:
-        page = get_swagger_ui_html(
-            openapi_url="/openapi.json", title="Purrdict: API", swagger_favicon_url="data:,"
-        )
-        page.headers.update(headers)
-        return page
-
-    @app.get("/redoc", include_in_schema=False)
-    async def redoc() -> HTMLResponse:
-        page = get_redoc_html(
-            openapi_url="/openapi.json",
-            title="Purrdict: API",
-            redoc_favicon_url="data:,",
-            with_google_fonts=False,
-        )
-        page.headers.update(headers)
-        return page
 
 
 app = create_app(_settings.load())

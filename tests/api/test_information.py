@@ -1,5 +1,7 @@
 """GET / /health /model/info /docs /redoc: what the old service's clients and today's browsers find."""
 
+import re
+
 import httpx
 import pytest
 
@@ -44,7 +46,19 @@ def test_model_info_keeps_the_old_keys_and_adds_the_published_metadata(client: h
 def test_the_documentation_pages_are_there(client: httpx.Client, path: str) -> None:
     response = client.get(path)
     assert response.status_code == 200
-    assert "/openapi.json" in response.text
+    for source in re.findall(r'(?:src|href)="([^"]+)"', response.text):
+        if not source.startswith("data:"):
+            asset = client.get(f"/{source}")
+            assert asset.status_code == 200, source
+            assert asset.headers["Content-Type"].startswith(("text/javascript", "text/css"))
+            assert client.get(f"/{source}", headers={"Accept-Encoding": "identity"}).text == asset.text
+
+
+def test_the_documentation_pages_need_no_other_host(client: httpx.Client) -> None:
+    for path in ("/docs", "/redoc"):
+        response = client.get(path)
+        assert "//" not in re.sub(r"<!.*?>", "", response.text)
+        assert "http" not in response.headers["Content-Security-Policy"]
 
 
 def test_every_operation_documents_its_errors_and_every_field_has_an_example(client: httpx.Client) -> None:
