@@ -43,6 +43,7 @@ async function start() {
   fillIn(document);
   renderQuestion();
   addSamples();
+  if (navigator.maxTouchPoints > 0) document.body.dataset.touch = "";
   stage = new Stage();
   lists = new Lists((item) => select(item));
   byId("boot").remove();
@@ -260,6 +261,7 @@ function renderLocal() {
 function renderWhere() {
   const here = state.where === "browser";
   const { progress, ready, problem } = state.local ?? {};
+  byId("footer-docs").href = new URL("docs", state.settings.api);
   const loading = here && !ready && !problem;
   byId("where-note").textContent = here ? localNote(state.local) : text("where.api.note", { host: hostOf(state.settings.api) });
   byId("where-progress").hidden = !loading;
@@ -312,8 +314,7 @@ function setText(id, words) {
 async function describeModel() {
   state.described = true;
   const info = await modelInfo(state.settings).catch(() => null);
-  byId("footer-docs").href = new URL("docs", state.settings.api);
-  if (!info?.model_loaded) return;
+  if (!info?.metadata) return;
   useLabels(info.classes);
   const version = info.metadata.version;
   byId("footer-model").textContent = info.test_accuracy

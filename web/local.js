@@ -3,6 +3,8 @@
 import { Problem } from "./api.js";
 
 const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
+/** For the progress bar, until the server has told. */
+const RUNTIME_BYTES = 3_659_927;
 
 /** The network in a worker. `load` once, then `predict` as often as wanted. */
 export class LocalNetwork {
@@ -19,8 +21,11 @@ export class LocalNetwork {
    */
   async load(api, progress) {
     const { base, description } = await publishedModel(api);
-    const files = [new URL(RUNTIME, location.href), new URL(description.weights.file, base)];
-    const [runtime, weights] = await download(files, progress).catch(() => Promise.reject(lost()));
+    const part = together(progress);
+    const [runtime, weights] = await Promise.all([
+      download(new URL(RUNTIME, location.href), part("runtime", RUNTIME_BYTES)),
+      download(new URL(description.weights.file, base), part("weights", description.weights.bytes)),
+    ]).catch(() => Promise.reject(lost()));
     this.#worker = new Worker(new URL("local-worker.js", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
     this.#worker.addEventListener("error", () => this.#fail());
@@ -76,21 +81,31 @@ async function get(url) {
 
 const lost = () => new Problem(navigator.onLine ? "modelMissing" : "offline");
 
-/** Fetches files side by side; progress counts the bytes of all of them. */
-async function download(urls, progress) {
-  const responses = await Promise.all(urls.map(get));
-  const total = responses.reduce((sum, response) => sum + Number(response.headers.get("Content-Length") ?? 0), 0);
-  let done = 0;
-  return Promise.all(
-    responses.map(async (response) => {
-      const chunks = [];
-      for (const reader = response.body.getReader(); ; ) {
-        const { value, done: finished } = await reader.read();
-        if (finished) return new Blob(chunks).arrayBuffer();
-        chunks.push(value);
-        done += value.length;
-        progress(done, Math.max(total, done));
-      }
-    }),
-  );
+/** Fetches a file; `progress(bytes, expected)` hears of every piece. */
+async function download(url, progress) {
+  const response = await get(url);
+  const expected = Number(response.headers.get("Content-Length") ?? 0);
+  const chunks = [];
+  let bytes = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { value, done } = await reader.read();
+    if (done) return new Blob(chunks).arrayBuffer();
+    chunks.push(value);
+    bytes += value.length;
+    // Of a body that came compressed the header tells the smaller size.
+    progress(bytes, Math.max(expected, bytes));
+  }
+}
+
+/** Adds up the progress of several downloads. */
+function together(progress) {
+  const files = new Map();
+  const sum = (index) => [...files.values()].reduce((total, file) => total + file[index], 0);
+  return (name, expected) => {
+    files.set(name, [0, expected]);
+    return (...file) => {
+      files.set(name, file);
+      progress(sum(0), sum(1));
+    };
+  };
 }

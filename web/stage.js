@@ -69,7 +69,7 @@ export class Stage {
   #bars(answer) {
     const entries = Object.entries(answer?.probabilities ?? {}).sort(([, a], [, b]) => b - a);
     byId("bars").hidden = !answer;
-    byId("bars").replaceChildren(...entries.map(([label, value]) => bar(label, value, label === answer.prediction)));
+    byId("bars").replaceChildren(...entries.map(([label, value]) => bar(label, value, answer.recognized && label === answer.prediction)));
   }
 
   #heat(answer) {
@@ -138,10 +138,7 @@ function headline({ state, answer }) {
 function note({ state, where, problem, answer, photo, slow }) {
   if (state === "waiting") return text("answer.waiting");
   if (state === "busy") return text(where === "browser" ? "answer.busy.browser" : slow ? "answer.busy.slow" : "answer.busy.api");
-  if (state === "failed") {
-    const hint = photo?.heic && problem.kind === "unreadable" ? ` ${text("problem.heic")}` : "";
-    return problemText(problem) + hint;
-  }
+  if (state === "failed") return photo?.heic && problem.kind === "unreadable" ? text("problem.heic") : problemText(problem);
   return answer.recognized ? "" : unrecognized(answer);
 }
 

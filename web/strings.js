@@ -9,7 +9,7 @@ const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
 const en = {
   "page.question": ({ labels }) => `${capital(listOf("disjunction").format(labels))}?`,
-  "page.lead": "Show it a photo. A small network says how sure it is, and where it looked.",
+  "page.lead": "Show it a photo. A small neural network says how sure it is, and where it looked.",
 
   "choose.title": "Your photo",
   "choose.files": "Choose photos",
@@ -29,21 +29,21 @@ const en = {
   "where.browser": "This browser",
   "where.api.note": "Photos go to {host}.",
   "where.browser.note": "Photos stay on this device.",
-  "where.browser.loading": "Loading the network: {done} of {total}",
-  "where.browser.starting": "Starting the network…",
-  "where.browser.ready": "The network is loaded. Photos stay on this device.",
+  "where.browser.loading": "Loading the model: {done} of {total}",
+  "where.browser.starting": "Starting the model…",
+  "where.browser.ready": "The model is loaded. Photos stay on this device.",
   "where.browser.use": "Answer in this browser",
 
   "status.waking": "Waking the API…",
-  "status.slow": "Still waking: a first call can take some seconds",
+  "status.slow": "Still waking…",
   "status.ready": "Ready",
   "status.browser": "Ready, in this browser",
-  "status.loading": "Loading the network…",
+  "status.loading": "Loading the model…",
   "status.offline": "Offline",
   "status.key": "API key needed",
   "status.unreachable": "API not reachable",
   "status.unhealthy": "API has no model",
-  "status.failed": "Network not loaded",
+  "status.failed": "Model not loaded",
   "status.retry": "Try again",
   "status.settings": "Open settings",
 
@@ -72,18 +72,17 @@ const en = {
   "problem.undecodableHere":
     "This browser cannot open {name}. Save it as a JPEG and choose that, or let the API answer.",
   "problem.heic":
-    "HEIC photos open only in some browsers. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
+    "HEIC photos cannot be read here. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
   "problem.sample": "The sample could not be loaded. Check the connection and try again.",
-  "problem.runtime": "This browser cannot run the network: {detail} Let the API answer instead.",
+  "problem.runtime": "This browser cannot run the model: {detail} Let the API answer instead.",
   "problem.modelMissing": "There is no model file beside this page, and none could be had from the API.",
   "problem.modelBroken": "The model file arrived damaged. Reload the page to fetch it again.",
   "problem.unexpected": "Something went wrong: {detail}",
 
-  "answer.region": "Answer",
   "answer.busy": "Looking…",
   "answer.busy.api": "Asking the API",
   "answer.busy.slow": "Still waiting for the API. After a pause it needs some seconds to start.",
-  "answer.busy.browser": "Running the network in this browser",
+  "answer.busy.browser": "Running the model in this browser",
   "answer.waiting": "Waiting its turn",
   "answer.cancel": "Cancel",
   "answer.failed": "No answer",

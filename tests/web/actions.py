@@ -1,0 +1,104 @@
+"""What people do on the page, in Playwright's words."""
+
+import re
+from typing import Any
+
+ANSWERED = '#stage[data-state="answered"]'
+FAILED = '#stage[data-state="failed"]'
+BUSY = '#stage[data-state="busy"]'
+READY = '#status[data-state="ready"]'
+TROUBLE = '#status[data-state="problem"]'
+NETWORK_ERRORS = r"Failed to load resource|blocked by CORS policy"
+
+
+def ready(page: Any) -> Any:
+    page.wait_for_selector(READY)
+    return page
+
+
+SAMPLES = {"A cat": "chelsea.jpg", "A cup of coffee": "coffee.jpg", "A rocket": "rocket.jpg"}
+
+
+def try_sample(page: Any, name: str = "A cat", wait: str = ANSWERED) -> None:
+    page.get_by_role("button", name=f"Sample: {name}").click()
+    _wait_for(page, SAMPLES[name], wait)
+
+
+def choose(page: Any, *files: dict[str, Any], wait: str = ANSWERED) -> None:
+    page.locator("#files").set_input_files(list(files))
+    _wait_for(page, files[0]["name"], wait)
+
+
+def _wait_for(page: Any, name: str, selector: str) -> None:
+    """Waits for a photo on the stage, and then for what becomes of it."""
+    page.wait_for_function("name => document.getElementById('photo-name').textContent === name", arg=name)
+    if selector:
+        page.wait_for_selector(selector)
+
+
+def answer_here(page: Any) -> None:
+    """Lets the browser answer, and waits until it can."""
+    page.get_by_role("radio", name="This browser").check(force=True)
+    page.wait_for_selector(READY, timeout=60_000)
+
+
+def probabilities(page: Any) -> dict[str, float]:
+    """The bars as drawn: label → probability."""
+    return {
+        meter.get_attribute("aria-label"): float(meter.get_attribute("aria-valuenow")) / 100
+        for meter in page.get_by_role("meter").all()
+    }
+
+
+def facts(page: Any) -> dict[str, str]:
+    names = page.locator("#facts dt").all_inner_texts()
+    return dict(zip(names, page.locator("#facts dd").all_inner_texts(), strict=True))
+
+
+def drop(page: Any, *files: dict[str, Any]) -> None:
+    """Drops files on the page, as a file manager would."""
+    transfer = _transfer(page, files)
+    for event in ("dragover", "drop"):
+        page.dispatch_event("#drop", event, {"dataTransfer": transfer})
+
+
+def paste(page: Any, *files: dict[str, Any]) -> None:
+    transfer = _transfer(page, files)
+    page.evaluate(
+        "transfer => document.body.dispatchEvent("
+        "new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true }))",
+        transfer,
+    )
+
+
+def _transfer(page: Any, files: tuple[dict[str, Any], ...]) -> Any:
+    contents = [{**file, "buffer": list(file["buffer"])} for file in files]
+    return page.evaluate_handle(
+        """files => {
+          const transfer = new DataTransfer();
+          for (const { name, mimeType, buffer } of files)
+            transfer.items.add(new File([new Uint8Array(buffer)], name, { type: mimeType }));
+          return transfer;
+        }""",
+        contents,
+    )
+
+
+def pixels(page: Any) -> list[int]:
+    """What the large photo shows, as RGBA bytes of a 32 x 32 reduction."""
+    return page.evaluate(
+        """() => {
+          const small = document.createElement("canvas");
+          small.width = small.height = 32;
+          const context = small.getContext("2d");
+          context.drawImage(document.getElementById("photo"), 0, 0, 32, 32);
+          return [...context.getImageData(0, 0, 32, 32).data];
+        }"""
+    )
+
+
+def number(words: str) -> float:
+    """The first number in a text: '1.4 s' → 1.4."""
+    found = re.search(r"[\d.,]+", words)
+    assert found, f"no number in {words!r}"
+    return float(found.group().replace(",", ""))

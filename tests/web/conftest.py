@@ -1,0 +1,83 @@
+"""A real Chromium for the page, and visits to it that fail on any error in the browser's console."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import missing, require, require_program
+from tests.web.world import World
+
+HERE = Path(__file__).resolve().parent
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+# A module each, not the session: Playwright keeps an event loop running in this thread, where others want their own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = require("playwright.sync_api")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=require_program(*CHROMIUM), args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[World]:
+    with World() as world:
+        yield world
+
+
+Visit = Callable[..., Any]
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """Opens the page at an address and returns Playwright's page.
+
+    `visit(url, faults="pattern")` says which console errors are the point of the test; any other fails it.
+    """
+    found: list[str] = []
+    contexts = []
+
+    def open_page(url: str, *, faults: str | None = None, **options: Any) -> Any:
+        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+
+        def note(words: str) -> None:
+            if not (faults and re.search(faults, words)):
+                found.append(words)
+
+        page.on(
+            "console", lambda message: note(message.text) if message.type in ("error", "warning") else None
+        )
+        page.on("pageerror", lambda error: note(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert found == []
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The source of axe-core, as npm installed it."""
+    path = HERE / "node_modules" / "axe-core" / "axe.min.js"
+    if not path.exists():
+        missing("axe-core is not installed: npm ci --prefix tests/web")
+    return path.read_text()

@@ -1,0 +1,111 @@
+"""For everybody: rules of axe-core in every state, the keyboard alone, small screens, calm screens."""
+
+from typing import Any
+
+import pytest
+
+from tests.web.actions import ANSWERED, ready, try_sample
+from tests.web.conftest import Visit
+from tests.web.states import STATES
+from tests.web.world import World
+
+pytestmark = pytest.mark.browser
+
+# States with a fault log it to the console, and that is their point; what is tested here is another matter.
+ANYTHING = "."
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", STATES)
+def test_axe_finds_nothing(world: World, visit: Visit, axe: str, name: str, scheme: str) -> None:
+    page = STATES[name](world, lambda url, **_: visit(url, faults=ANYTHING, color_scheme=scheme))
+    page.wait_for_timeout(300)
+    page.evaluate(axe)
+    violations = page.evaluate(
+        "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map("
+        "({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`))"
+    )
+    assert violations == []
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_screen_320_pixels_wide_needs_no_sideways_scrolling(world: World, visit: Visit, name: str) -> None:
+    options: dict[str, Any] = {
+        "viewport": {"width": 320, "height": 640},
+        "has_touch": True,
+        "is_mobile": True,
+    }
+    page = STATES[name](world, lambda url, **_: visit(url, faults=ANYTHING, **options))
+    page.wait_for_timeout(200)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("button, h1, h2, dd, p, legend, label")]
+          .filter(node => node.offsetParent && node.scrollWidth > node.clientWidth + 1
+            && getComputedStyle(node).display !== "inline" && node.clientWidth > 1)
+          .map(node => node.outerHTML)"""
+    )
+    assert cut == []
+
+
+def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    stops = ["open-settings", "choose-files", "sample", "sample", "sample", "where", "footer-docs"]
+    for stop in stops:
+        page.keyboard.press("Tab")
+        assert (
+            page.evaluate("(({ id, name, className }) => id || name || className)(document.activeElement)")
+            == stop
+        )
+    page.locator(".sample").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(ANSWERED)
+    page.locator("#heat-switch").focus()
+    page.keyboard.press("Space")
+    assert not page.locator("#heat-switch").is_checked()
+    page.locator("#open-settings").focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("dialog").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.get_by_role("dialog").is_visible()
+    assert page.evaluate("document.activeElement.id") == "open-settings"
+    page.locator('[name="where"]').first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.get_by_role("radio", name="This browser").is_checked()
+    page.wait_for_selector('#status:has-text("Ready, in this browser")', timeout=60_000)
+
+
+def test_what_has_the_keyboard_is_marked(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    try_sample(page)
+    for selector in (
+        "#open-settings",
+        "#choose-files",
+        ".sample",
+        "#heat-switch",
+        "#copy-curl",
+        "#footer-docs",
+    ):
+        page.locator(selector).first.focus()
+        page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Tab")
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline == "solid", selector
+
+
+def test_nothing_moves_for_people_who_asked_for_calm(world: World, visit: Visit) -> None:
+    page = STATES["busy"](world, lambda url, **_: visit(url, reduced_motion="reduce"))
+    moving = page.evaluate(
+        "document.getAnimations({ subtree: true })"
+        ".filter(({ effect }) => effect.getComputedTiming().duration > 10).length"
+    )
+    assert moving == 0
+
+
+def test_waiting_moves_for_everybody_else(world: World, visit: Visit) -> None:
+    page = STATES["busy"](world, lambda url, **_: visit(url, reduced_motion="no-preference"))
+    assert page.evaluate("document.getAnimations({ subtree: true }).length") > 0
+
+
+def test_without_scripts_the_page_says_what_it_needs(world: World, visit: Visit) -> None:
+    page = visit(world.server.url, java_script_enabled=False)
+    assert "Purrdict needs JavaScript" in page.inner_text("body")

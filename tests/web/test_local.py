@@ -1,0 +1,166 @@
+"""The network in the browser: the same file, the same answers, and no photo leaves."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.conftest import ROOT
+from tests.web.actions import (
+    ANSWERED,
+    FAILED,
+    NETWORK_ERRORS,
+    TROUBLE,
+    answer_here,
+    choose,
+    facts,
+    pixels,
+    probabilities,
+    ready,
+    try_sample,
+)
+from tests.web.conftest import Visit
+from tests.web.world import World, large_photo, upload
+
+pytestmark = pytest.mark.browser
+
+MODEL = ROOT / "model"
+TOLERANCE = 0.02
+
+
+@pytest.mark.parametrize("size", [(451, 300), (1024, 683), (100, 90), (224, 224), (7, 3)])
+def test_the_resize_is_pillows_to_the_bit(world: World, visit: Visit, size: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    expected = Image.fromarray(values).resize((160, 160), Image.Resampling.BILINEAR)
+    opaque = np.dstack([values, np.full(size[::-1], 255, np.uint8)])
+    page = ready(visit(world.server.url))
+    resized = page.evaluate(
+        """async ([rgba, width, height]) => {
+          const { resize } = await import("./resize.js");
+          return [...resize(Uint8ClampedArray.from(rgba), width, height, 160)];
+        }""",
+        [opaque.flatten().tolist(), *size],
+    )
+    assert bytes(resized) == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", ["A cat", "A cup of coffee", "A rocket"])
+def test_browser_and_api_agree_on_the_samples(world: World, visit: Visit, name: str) -> None:
+    page = ready(visit(world.server.url))
+    _agree(page, lambda: try_sample(page, name))
+
+
+def test_browser_and_api_agree_on_a_20_megapixel_photo(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    photo = upload("DSC_0042.JPG", large_photo())
+    _agree(page, lambda: choose(page, photo))
+
+
+def _agree(page: Any, ask: Any) -> None:
+    ask()
+    assert "this browser" not in facts(page)["Answered by"]
+    far, verdict, heat = probabilities(page), page.inner_text("#verdict"), pixels(page)
+    answer_here(page)
+    page.get_by_role("button", name="Clear").click() if page.locator("#history").is_visible() else None
+    ask()
+    page.wait_for_selector('#facts:has-text("this browser")')
+    assert page.inner_text("#verdict") == verdict
+    assert probabilities(page) == pytest.approx(far, abs=TOLERANCE)
+    page.wait_for_timeout(200)
+    assert np.abs(np.subtract(pixels(page), heat)).mean() < 10
+
+
+def test_nothing_of_the_runtime_is_loaded_before_it_is_asked_for(world: World, visit: Visit) -> None:
+    page = visit("about:blank")
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(world.server.url)
+    ready(page)
+    try_sample(page)
+    assert not [url for url in requests if "vendor" in url or "model.onnx" in url or "local" in url]
+    answer_here(page)
+    assert [url for url in requests if url.endswith(".wasm.gz")]
+
+
+def test_no_photo_leaves_a_browser_that_answers_itself(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    answer_here(page)
+    posted: list[str] = []
+    page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
+    try_sample(page)
+    assert facts(page)["Sent"] == "nothing"
+    assert posted == []
+
+
+def test_a_published_page_answers_without_any_api(world: World, visit: Visit) -> None:
+    page = visit(world.site(model=MODEL, api=world.stopped()), faults=NETWORK_ERRORS)
+    try_sample(page, wait=FAILED)
+    page.locator("#stage").get_by_role("button", name="Answer in this browser").click()
+    page.wait_for_selector(ANSWERED, timeout=60_000)
+    assert "this browser, model" in facts(page)["Answered by"]
+    assert not page.locator("#notice").is_visible()
+
+
+def test_a_page_without_a_model_beside_it_takes_the_one_of_the_api(world: World, visit: Visit) -> None:
+    page = ready(visit(world.site(api=world.open.url), faults="404"))
+    answer_here(page)
+    try_sample(page)
+
+
+def test_a_photo_chosen_while_the_model_loads_waits_for_it(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    held: list[Any] = []
+    page.route("**/model/model.onnx", lambda route: held.append(route))
+    page.get_by_role("radio", name="This browser").check(force=True)
+    page.wait_for_selector("text=Loading the model:")
+    assert page.get_by_role("progressbar").first.is_visible()
+    try_sample(page, wait='#stage[data-state="busy"]')
+    held[0].continue_()
+    page.wait_for_selector(ANSWERED, timeout=60_000)
+
+
+def test_a_batch_is_answered_in_the_browser(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    answer_here(page)
+    photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
+    choose(page, *[upload(f"{i}.jpg", photo) for i in range(4)], wait="")
+    page.wait_for_selector("#batch-json")
+    assert page.locator('#batch .tile[data-state="answered"]').count() == 4
+
+
+def test_a_photo_of_neither_is_told_in_the_browser_too(world: World, visit: Visit) -> None:
+    page = ready(visit(world.unsure.url))
+    answer_here(page)
+    try_sample(page, "A cup of coffee")
+    assert page.inner_text("#verdict") == "Not a cat or a dog"
+
+
+def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:
+    broken = world.model_with()
+    weights = next(broken.rglob("*.onnx"))
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights.write_bytes(data)
+    page = visit(world.site(model=broken, api=world.open.url))
+    page.get_by_role("radio", name="This browser").check(force=True)
+    page.wait_for_selector(TROUBLE, timeout=60_000)
+    assert "damaged" in page.inner_text("#notice-text")
+
+
+def test_a_model_that_cannot_be_had_is_said_and_can_be_tried_again(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
+    page.route("**/model/metadata.json", lambda route: route.abort())
+    page.get_by_role("radio", name="This browser").check(force=True)
+    page.wait_for_selector(TROUBLE)
+    assert "no model file" in page.inner_text("#notice-text")
+    page.unroute("**/model/metadata.json")
+    page.locator("#notice").get_by_role("button", name="Try again").click()
+    page.wait_for_selector('#status:has-text("Ready, in this browser")', timeout=60_000)
+
+
+def test_a_photo_that_only_the_api_can_open_is_sent_back_to_it(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    answer_here(page)
+    choose(page, upload("scan.tiff", b"II*\0" + bytes(500), "image/tiff"), wait=FAILED)
+    assert "let the API answer" in page.inner_text("#verdict-note")

@@ -1,0 +1,124 @@
+"""The page on its own: quick enough for every test run."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Server
+from tests.web.actions import ready, try_sample
+from tests.web.conftest import Visit
+from tests.web.world import WEB
+
+LARGEST_FILE = 4_000_000
+HTML = (WEB / "index.html").read_text()
+SCRIPTS = {path.name: path.read_text() for path in sorted(WEB.glob("*.js"))}
+
+
+@pytest.fixture(scope="module")
+def texts() -> set[str]:
+    return set(re.findall(r'^  "([\w.]+)":', SCRIPTS["strings.js"], re.MULTILINE))
+
+
+def _wanted() -> tuple[set[str], set[str]]:
+    """The texts that the page asks for by name, and the beginnings of the names that it puts together."""
+    whole = set(re.findall(r'data-(?:text|label)="([\w.]+)"', HTML))
+    beginnings = set()
+    for name, script in SCRIPTS.items():
+        if name == "strings.js":
+            continue
+        # Names stand alone in quotes; those put together have a dot before the part that varies.
+        whole |= set(re.findall(r'"((?:[a-z]+\.)+\w+)"', script))
+        beginnings |= set(re.findall(r"`((?:\w+\.)+)\$\{", script))
+    return whole, beginnings
+
+
+def test_every_text_that_the_page_asks_for_is_there(texts: set[str]) -> None:
+    whole, beginnings = _wanted()
+    names = {name for name in whole if name.split(".")[0] in {text.split(".")[0] for text in texts}}
+    assert names - texts == set()
+    assert all(any(text.startswith(beginning) for text in texts) for beginning in beginnings)
+
+
+def test_no_text_is_left_over(texts: set[str]) -> None:
+    whole, beginnings = _wanted()
+    used = {text for text in texts if text in whole or text.startswith(tuple(beginnings))}
+    assert texts - used == set()
+
+
+def test_every_problem_has_a_text(texts: set[str]) -> None:
+    kinds = {kind for script in SCRIPTS.values() for kind in re.findall(r'new Problem\("(\w+)"', script)}
+    assert len(kinds) > 15
+    assert {f"problem.{kind}" for kind in kinds} - texts == set()
+
+
+def test_words_stand_only_in_the_strings() -> None:
+    body = HTML[HTML.index('<div class="page"') :]
+    assert re.sub(r"<[^>]*>", "", body).split() == ["Purrdict"]
+
+
+def test_the_page_carries_no_inline_script_style_or_handler() -> None:
+    assert not re.search(r"<style|<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", HTML)
+
+
+def test_the_page_names_no_other_host() -> None:
+    own = HTML + "".join(SCRIPTS.values()) + (WEB / "style.css").read_text()
+    hosts = set(re.findall(r"https?://(\w[\w.-]*\w)", own))
+    assert hosts <= {"purrdict.example"}
+
+
+def test_every_address_of_the_page_is_relative() -> None:
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', HTML)
+    assert len(addresses) > 5
+    assert all(not address.startswith(("/", "http")) for address in addresses)
+    assert all((WEB / address).is_file() for address in addresses)
+
+
+def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:
+    announced = set(re.findall(r'modulepreload" href="([^"]+)"', HTML)) | {"app.js"}
+    needed, todo = set(), ["app.js"]
+    while todo:
+        name = todo.pop()
+        needed.add(name)
+        todo += set(re.findall(r'^import .* from "\./([\w-]+\.js)"', SCRIPTS[name], re.MULTILINE)) - needed
+    assert announced == needed
+
+
+def test_the_published_configuration_is_valid() -> None:
+    config = json.loads((WEB / "config.json").read_text())
+    assert config["api"] == ""
+    assert config["timeout_seconds"] > 0
+
+
+def test_the_runtime_is_the_published_one() -> None:
+    folder = WEB / "vendor" / "onnxruntime-web"
+    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert len(sums) == 2
+    assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sums} == sums
+    assert (folder / "LICENSE").is_file()
+
+
+def test_no_file_of_the_page_is_over_the_limit() -> None:
+    files = [path for path in WEB.rglob("*") if path.is_file()]
+    assert max(path.stat().st_size for path in files) < LARGEST_FILE
+
+
+@pytest.mark.parametrize("path", sorted((WEB / "samples").glob("*.jpg")), ids=lambda path: path.stem)
+def test_every_sample_states_its_licence(path: Path) -> None:
+    row = next(
+        line for line in (WEB / "samples" / "LICENSE.md").read_text().splitlines() if path.name in line
+    )
+    assert "CC0" in row or "public domain" in row
+
+
+def test_a_sample_gets_an_answer_and_shows_where_the_network_looked(server: Server, visit: Visit) -> None:
+    page: Any = ready(visit(server.url))
+    try_sample(page)
+    with server.client() as client:
+        photo = (WEB / "samples" / "chelsea.jpg").read_bytes()
+        expected = client.post("/predict", files={"file": ("cat.jpg", photo)}).json()
+    assert page.inner_text("#verdict").lower() == expected["prediction"]
+    assert "heat map" in page.get_attribute("#photo", "aria-label")

@@ -1,0 +1,250 @@
+"""Whether the API can be reached, and the reason that people can act on when it cannot."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.conftest import running_server
+from tests.web.actions import (
+    ANSWERED,
+    BUSY,
+    FAILED,
+    NETWORK_ERRORS,
+    READY,
+    TROUBLE,
+    choose,
+    ready,
+    try_sample,
+)
+from tests.web.conftest import Visit
+from tests.web.world import World, jpeg, sample, upload
+
+pytestmark = pytest.mark.browser
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _notice(page: Any) -> str:
+    page.wait_for_selector(f"{TROUBLE}", state="attached")
+    page.wait_for_selector("#notice")
+    return str(page.inner_text("#notice-text"))
+
+
+def test_the_page_wakes_the_api_before_a_photo_is_chosen(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.slow(world.open, 0.5)))
+    assert page.get_attribute("#status", "data-state") == "waking"
+    page.wait_for_selector(READY)
+    assert page.inner_text("#status") == "Ready"
+    page.wait_for_selector('#footer-model:has-text("Model ")')
+
+
+def test_a_slow_api_is_said_to_be_waking_still(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.slow(world.open, 3.5)))
+    page.wait_for_selector('#status:has-text("Still waking")')
+    page.wait_for_selector(READY)
+
+
+def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.slow(world.open, 1)))
+    try_sample(page)
+    page.wait_for_selector(READY)
+
+
+def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.slow(world.open, 5)))
+    try_sample(page, wait=BUSY)
+    page.wait_for_selector("text=Still waiting for the API")
+    page.wait_for_selector(ANSWERED)
+
+
+def test_an_api_that_never_answers_ends_in_a_sentence_and_a_button(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.slow(world.open, 60), timeout_seconds=1))
+    assert "did not answer within 1 seconds" in _notice(page)
+    try_sample(page, wait=FAILED)
+    assert "did not answer within 1 seconds" in page.inner_text("#verdict-note")
+    assert page.get_by_role("button", name="Try again").is_visible()
+
+
+def test_an_allowed_origin_gets_answers(world: World, visit: Visit) -> None:
+    api = world.api(ALLOWED_ORIGINS="http://localhost:1")
+    site = world.site(api=api.url)
+    refused = visit(site, faults=NETWORK_ERRORS)
+    assert _origin(site) in _notice(refused)
+    allowed = world.api(ALLOWED_ORIGINS=f"http://localhost:1,{_origin(site)}")
+    page = ready(visit(f"{site}?api={allowed.url}"))
+    try_sample(page)
+
+
+def test_a_refused_origin_is_told_which_origin_to_allow(world: World, visit: Visit) -> None:
+    site = world.site(api=world.server.url)
+    page = visit(site, faults=NETWORK_ERRORS)
+    notice = _notice(page)
+    assert f"Add {_origin(site)} to ALLOWED_ORIGINS" in notice
+    assert urlsplit(world.server.url).netloc in notice
+    try_sample(page, wait=FAILED)
+    assert f"Add {_origin(site)} to ALLOWED_ORIGINS" in page.inner_text("#verdict-note")
+
+
+def test_a_stopped_api_is_told_from_a_refusal(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.stopped()), faults=NETWORK_ERRORS)
+    notice = _notice(page)
+    assert notice.startswith("Nothing answers at ")
+    assert "ALLOWED_ORIGINS" not in notice
+
+
+def test_an_api_stopped_in_the_middle_is_noticed_and_its_return_too(
+    world: World, visit: Visit, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running_server(tmp_path / "first", ALLOWED_ORIGINS="*") as server:
+        port = int(server.url.rsplit(":", 1)[1])
+        page = ready(visit(world.site(api=server.url), faults=NETWORK_ERRORS))
+        try_sample(page)
+    try_sample(page, "A rocket", wait=FAILED)
+    assert "Nothing answers at " in page.inner_text("#verdict-note")
+    page.wait_for_selector(TROUBLE)
+    monkeypatch.setattr("tests.conftest.free_port", lambda: port)
+    with running_server(tmp_path / "second", ALLOWED_ORIGINS="*"):
+        page.wait_for_selector(READY, timeout=60_000)
+        page.get_by_role("button", name="Try again").click()
+        page.wait_for_selector(ANSWERED)
+
+
+def test_being_offline_is_said_and_ends_by_itself(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
+    page.context.set_offline(True)
+    assert "This device is offline" in _notice(page)
+    page.context.set_offline(False)
+    page.wait_for_selector(READY)
+    assert not page.locator("#notice").is_visible()
+
+
+def test_a_service_without_a_model_says_why(world: World, visit: Visit) -> None:
+    page = visit(world.empty.url, faults=NETWORK_ERRORS)
+    with world.empty.client() as client:
+        reason = client.get("/health").json()["detail"]
+    assert reason in _notice(page)
+
+
+def test_a_site_without_an_api_offers_its_own_browser(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=""), faults=NETWORK_ERRORS)
+    assert "but not as this API" in _notice(page)
+    assert page.locator("#notice").get_by_role("button", name="Answer in this browser").is_visible()
+
+
+def test_a_missing_key_is_asked_for_and_its_answer_follows(world: World, visit: Visit) -> None:
+    page = ready(visit(world.keyed.url, faults=NETWORK_ERRORS))
+    try_sample(page, wait=FAILED)
+    assert "asks for a key" in page.inner_text("#verdict-note")
+    page.locator("#stage").get_by_role("button", name="Open settings").click()
+    page.get_by_label("API key").fill("right")
+    page.get_by_label("API key").press("Enter")
+    page.wait_for_selector(ANSWERED)
+    page.reload()
+    ready(page)
+    try_sample(page)
+
+
+def test_a_wrong_key_is_said_to_be_wrong(world: World, visit: Visit) -> None:
+    page = ready(visit(world.keyed.url, faults=NETWORK_ERRORS))
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("API key").fill("wrong")
+    page.get_by_role("button", name="Save").click()
+    try_sample(page, wait=FAILED)
+    assert "does not take this key" in page.inner_text("#verdict-note")
+    assert page.inner_text("#status") == "API key needed"
+
+
+def test_a_key_works_across_origins_and_never_reaches_another_api(world: World, visit: Visit) -> None:
+    site = world.site(api=world.keyed.url)
+    page = ready(visit(site))
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("API key").fill("right")
+    page.get_by_role("button", name="Save").click()
+    try_sample(page)
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Address of the API").fill(world.open.url)
+    assert page.get_by_label("API key").input_value() == ""
+    page.get_by_role("button", name="Save").click()
+    ready(page)
+    with page.expect_request("**/predict?*") as request:
+        try_sample(page)
+    assert request.value.url.startswith(world.open.url)
+    assert "x-api-key" not in request.value.headers
+
+
+def test_the_key_is_kept_for_the_session_only(world: World, visit: Visit) -> None:
+    page = ready(visit(world.keyed.url))
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("API key").fill("right")
+    page.get_by_role("button", name="Save").click()
+    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+    assert "right" not in page.url
+    assert page.evaluate("Object.values(sessionStorage)") == ["right"]
+
+
+def test_the_address_in_the_link_beats_the_published_one_and_is_shown(world: World, visit: Visit) -> None:
+    page = ready(visit(f"{world.site(api=world.stopped())}?api={world.open.url}"))
+    assert page.inner_text("#where-note") == f"Photos go to {urlsplit(world.open.url).netloc}."
+    try_sample(page)
+
+
+def test_the_address_set_by_hand_stays_in_the_link(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.stopped()), faults=NETWORK_ERRORS)
+    _notice(page)
+    page.locator("#notice").get_by_role("button", name="Open settings").click()
+    page.get_by_label("Address of the API").fill(f" {world.open.url}/ ")
+    page.get_by_role("button", name="Save").click()
+    ready(page)
+    page.reload()
+    ready(page)
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Address of the API").fill("")
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_selector(TROUBLE)
+    assert "?" not in page.url
+
+
+@pytest.mark.parametrize("address", ["javascript:alert(1)", "ftp://example.com", "data:text/html,x"])
+def test_only_web_addresses_are_taken(world: World, visit: Visit, address: str) -> None:
+    page = ready(visit(f"{world.server.url}?api={address}"))
+    page.get_by_role("button", name="Settings").click()
+    page.get_by_label("Address of the API").fill(address)
+    page.get_by_role("button", name="Save").click()
+    assert "Write an http or https address" in page.inner_text("#settings-api-wrong")
+    assert page.get_by_role("dialog").is_visible()
+
+
+def test_a_photo_that_the_api_finds_too_large_shows_its_sentence(world: World, visit: Visit) -> None:
+    page = ready(visit(world.api(MAX_PIXELS="1000").url, faults=NETWORK_ERRORS))
+    try_sample(page, wait=FAILED)
+    note = page.inner_text("#verdict-note")
+    assert note.startswith("The API finds this photo too large.")
+    assert "Make it smaller" in note
+
+
+def test_a_failing_server_is_tried_twice_and_named_with_its_request_id(world: World, visit: Visit) -> None:
+    page = ready(visit(world.site(api=world.failing(502)), faults=NETWORK_ERRORS))
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url) if "/predict" in request.url else None)
+    try_sample(page, wait=FAILED)
+    note = page.inner_text("#verdict-note")
+    assert "HTTP 502" in note
+    assert "request id abc123" in note
+    assert len(requests) == 2
+
+
+def test_too_many_requests_ask_for_patience(world: World, visit: Visit) -> None:
+    page = ready(visit(world.site(api=world.failing(429)), faults=NETWORK_ERRORS))
+    try_sample(page, wait=FAILED)
+    assert "too many requests" in page.inner_text("#verdict-note")
+
+
+def test_one_bad_photo_does_not_call_the_api_unreachable(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
+    choose(page, upload("a.jpg", jpeg(sample("chelsea"))[:200]), wait=FAILED)
+    assert page.inner_text("#status") == "Ready"
+    assert not page.locator("#notice").is_visible()

@@ -1,0 +1,248 @@
+"""The surroundings of the page: real servers in every condition, static sites on other origins, photos."""
+
+import contextlib
+import functools
+import http.server
+import io
+import json
+import os
+import re
+import shutil
+import socket
+import socketserver
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.conftest import ROOT, Server, free_port, running_server
+
+WEB = ROOT / "web"
+SAMPLES = WEB / "samples"
+# The page lies in a folder of its site, as on GitHub Pages.
+SUBPATH = "/purrdict/"
+
+
+class World:
+    """Starts servers on demand and ends them all at the end."""
+
+    def __init__(self) -> None:
+        self._stack = contextlib.ExitStack()
+        self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        self._sites = 0
+
+    def __enter__(self) -> "World":
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        self._stack.close()
+
+    def api(self, **settings: str) -> Server:
+        """A server of its own with these settings."""
+        log = self._folder / f"server-{time.monotonic_ns()}.log"
+        return self._stack.enter_context(running_server(log, **settings))
+
+    @functools.cached_property
+    def server(self) -> Server:
+        """The server with default settings; it serves the page, too."""
+        return self.api()
+
+    @functools.cached_property
+    def open(self) -> Server:
+        """A server that any page may call."""
+        return self.api(ALLOWED_ORIGINS="*")
+
+    @functools.cached_property
+    def keyed(self) -> Server:
+        """A server that wants the key `right`."""
+        return self.api(API_KEYS="right", ALLOWED_ORIGINS="*")
+
+    @functools.cached_property
+    def unsure(self) -> Server:
+        """A server with the published model, but a threshold that no photo passes."""
+        return self.api(MODEL_DIR=str(self.model_with(thresholds={"recognized": 1.01})), ALLOWED_ORIGINS="*")
+
+    @functools.cached_property
+    def empty(self) -> Server:
+        """A server without a model."""
+        return self.api(MODEL_DIR=str(self._folder / "no-model"), ALLOWED_ORIGINS="*")
+
+    def stopped(self) -> str:
+        """An address where nothing listens."""
+        return f"http://127.0.0.1:{free_port()}"
+
+    def slow(self, server: Server, seconds: float) -> str:
+        """The address of a proxy that holds every answer of the server back for some seconds."""
+        return self._stack.enter_context(_proxy(server.url, seconds))
+
+    def recorder(self, server: Server) -> tuple[str, "Recording"]:
+        """The address of a proxy in front of the server, and what goes through it."""
+        recording = Recording()
+        return self._stack.enter_context(_proxy(server.url, recording=recording)), recording
+
+    def failing(self, status: int) -> str:
+        """The address of a server whose health is good and whose predictions fail with this status."""
+        return self._stack.enter_context(_serving(functools.partial(_Failing, status)))
+
+    def model_with(self, **metadata: Any) -> Path:
+        """A copy of the published registry with parts of its metadata changed."""
+        folder = self._folder / f"model-{time.monotonic_ns()}"
+        version = (ROOT / "model" / "latest").read_text().strip()
+        target = folder / "versions" / version
+        target.mkdir(parents=True)
+        (folder / "latest").write_text(version)
+        source = ROOT / "model" / "versions" / version
+        known = json.loads((source / "metadata.json").read_text())
+        (target / "metadata.json").write_text(json.dumps({**known, **metadata}))
+        shutil.copy(source / known["weights"]["file"], target)
+        return folder
+
+    def site(self, *, model: Path | None = None, **config: Any) -> str:
+        """Publishes the page on an origin of its own, as a static host does; returns its address.
+
+        Args:
+            model: a registry whose latest model is put beside the page.
+            config: what config.json says.
+        """
+        self._sites += 1
+        root = self._folder / f"site-{self._sites}"
+        page = root / SUBPATH.strip("/")
+        page.mkdir(parents=True)
+        for path in WEB.iterdir():
+            if path.name not in ("config.json", "model"):
+                os.symlink(path, page / path.name)
+        (page / "config.json").write_text(json.dumps(config))
+        if model:
+            version = (model / "latest").read_text().strip()
+            shutil.copytree(model / "versions" / version, page / "model")
+        handler = functools.partial(_Quiet, directory=str(root))
+        return self._stack.enter_context(_serving(handler)) + SUBPATH
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Failing(http.server.BaseHTTPRequestHandler):
+    """The answers of a platform that gives up on a request: nothing that the function wrote."""
+
+    def __init__(self, status: int, *arguments: Any) -> None:
+        self._status = status
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self._send(200, b'{"status": "healthy", "model_loaded": true, "model_version": "1.0.0"}')
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._send(self._status, b"<html>sorry</html>")
+
+    def _send(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Expose-Headers", "X-Request-ID")
+        self.send_header("X-Request-ID", "abc123")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Threads(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Browsers close connections as they like."""
+
+
+@contextlib.contextmanager
+def _serving(handler: Any) -> Iterator[str]:
+    with _Threads(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+class Recording:
+    """The bytes that browsers sent, connection by connection."""
+
+    _PHOTO = re.compile(rb'filename="[^"]*"\r\nContent-Type: [^\r]*\r\n\r\n(.*?)\r\n------WebKit', re.DOTALL)
+
+    def __init__(self) -> None:
+        self._connections: list[bytearray] = []
+
+    def connection(self) -> bytearray:
+        self._connections.append(bytearray())
+        return self._connections[-1]
+
+    def photos(self) -> list[bytes]:
+        """The photos in the forms that were sent."""
+        return [photo for sent in self._connections for photo in self._PHOTO.findall(bytes(sent))]
+
+
+@contextlib.contextmanager
+def _proxy(url: str, seconds: float = 0, recording: Recording | None = None) -> Iterator[str]:
+    """Passes connections on to `url`, holding answers back for some seconds, noting what was sent."""
+    target = int(url.rsplit(":", 1)[1])
+
+    class Relay(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            sent = recording.connection() if recording else bytearray()
+            with socket.create_connection(("127.0.0.1", target)) as upstream:
+                back = threading.Thread(target=_pump, args=(upstream, self.request, seconds), daemon=True)
+                back.start()
+                _pump(self.request, upstream, 0, sent)
+                back.join()
+
+    with _serving(Relay) as address:
+        yield address
+
+
+def _pump(source: socket.socket, target: socket.socket, pause: float, note: bytearray | None = None) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            if note is not None:
+                note += data
+            time.sleep(pause)
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+# --- photos
+
+
+def jpeg(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", **options)
+    return buffer.getvalue()
+
+
+def sample(name: str) -> Image.Image:
+    with Image.open(SAMPLES / f"{name}.jpg") as image:
+        return image.convert("RGB")
+
+
+def large_photo() -> bytes:
+    """A cat as a 20-megapixel camera held upright takes her: 5472 x 3648 pixels, EXIF saying to turn them."""
+    image = sample("chelsea").resize((5472, 3648), Image.Resampling.BICUBIC)
+    grain = np.random.default_rng(0).integers(-12, 13, (3648, 5472, 1), dtype=np.int16)
+    pixels = np.clip(np.asarray(image, dtype=np.int16) + grain, 0, 255).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return jpeg(Image.fromarray(pixels), quality=90, exif=exif)
+
+
+def upload(name: str, data: bytes, kind: str = "image/jpeg") -> dict[str, Any]:
+    """A file for Playwright's set_input_files."""
+    return {"name": name, "mimeType": kind, "buffer": data}
