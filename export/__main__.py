@@ -3,33 +3,62 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
 import sys
 from pathlib import Path
 
-from export.data import DataError
+from api._registry import ModelError
+from export import provenance
+from export.data import SPLITS, DataError
+from export.publish import PublishError
+from export.teacher import TeacherError
+from export.to_onnx import ParityError
 from export.train import Recipe, TrainingError
+
+DESCRIPTION = """\
+From photos to a published model:
+
+  python -m export train --data PHOTOS --out RUN            photos to checkpoints (--resume continues)
+  python -m export publish --run RUN --version 2.0.0 --data PHOTOS
+                                                            checkpoint to model/versions/2.0.0, then model/latest
+  python -m export evaluate --data PHOTOS --split test      measures a published model through the serving code
+
+PHOTOS is a folder with train/, val/ and test/, each with a folder of photos per class; or a folder with a folder
+per class, like Microsoft's PetImages, which is then split by the photos' names. The folders' names become the
+labels, so other classes need other photos and no other code. Photos of none of the classes (--neither) teach the
+network to say so.
+"""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = argparse.ArgumentParser(
+        prog="python -m export", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    _add_train(commands)
+    for add in (_add_train, _add_evaluate, _add_publish):
+        add(commands)
     options = parser.parse_args(arguments)
+    options.as_typed = provenance.as_command(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # Fabric's notes on its own set-up are no news to the person who trains.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     try:
         return int(options.run(options) or 0)
-    except (DataError, TrainingError) as error:
+    except (DataError, ModelError, ParityError, PublishError, TeacherError, TrainingError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; the last checkpoint is whole. Add --resume to continue.", file=sys.stderr)
+        print("\nstopped; what was saved before is whole.", file=sys.stderr)
         return 130
 
 
 def _sizes(text: str) -> tuple[tuple[int, int], ...]:
     try:
-        pairs = tuple((int(size), int(epochs)) for size, epochs in (part.split(":") for part in text.split(",")))
+        pairs = tuple(
+            (int(size), int(epochs)) for size, epochs in (part.split(":") for part in text.split(","))
+        )
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not like 128:8,160:2 (pixels:epochs, ...)") from None
     if any(size < 16 or epochs < 1 for size, epochs in pairs):
@@ -38,9 +67,15 @@ def _sizes(text: str) -> tuple[tuple[int, int], ...]:
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", type=Path, required=True, help="folder of photos: split/class/photo, or PetImages")
-    parser.add_argument("--neither", type=Path, help="folder of photos that show none of the labels: split/photo")
-    parser.add_argument("--cache", type=Path, help="folder for decoded photos (default: $PURRDICT_CACHE or ~/.cache)")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of photos: split/class/photo, or PetImages"
+    )
+    parser.add_argument(
+        "--neither", type=Path, help="folder of photos that show none of the labels: split/photo"
+    )
+    parser.add_argument(
+        "--cache", type=Path, help="folder for decoded photos (default: $PURRDICT_CACHE or ~/.cache)"
+    )
 
 
 def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
@@ -63,26 +98,117 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser.add_argument("--weight-decay", type=float, default=default.weight_decay)
     parser.add_argument("--mixup", type=float, default=default.mixup, help="alpha of mixup; 0 for none")
     parser.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
+    parser.add_argument(
+        "--views", type=int, default=default.views,
+        help="learn from a teacher, EfficientNet-Lite2, that sees this many crops of each photo; 0: no teacher",
+    )  # fmt: skip
+    parser.add_argument(
+        "--neither-share", type=float, default=default.neither_share, help="share of neither photos in an epoch"
+    )
+    parser.add_argument("--ema", type=float, default=default.ema_decay, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=default.seed)
+    parser.add_argument(
+        "--devices", type=lambda text: text if text == "auto" else int(text), default="auto",
+        help="how many GPUs, or processes where there is none; set OMP_NUM_THREADS to the threads of each",
+    )  # fmt: skip
     parser.add_argument("--pixels", type=int, default=224, help="size at which photos are kept for cropping")
     parser.set_defaults(run=_train)
 
 
 def _train(options: argparse.Namespace) -> None:
-    from export import data, train
+    from export import data, publish, train
 
     recipe = Recipe(
         network=options.network, sizes=options.sizes, batch_size=options.batch_size,
         learning_rate=options.learning_rate, weight_decay=options.weight_decay, mixup=options.mixup,
-        label_smoothing=options.label_smoothing, seed=options.seed,
+        label_smoothing=options.label_smoothing, seed=options.seed, views=options.views,
+        neither_share=options.neither_share, ema_decay=options.ema,
     )  # fmt: skip
-    splits = {split: data.find(options.data, split) for split in ("train", "val")}
-    if options.neither:
-        for split, photos in splits.items():
-            splits[split] = photos + data.find_neither(options.neither, split, photos.labels)
+    labels = data.find(options.data, "train").labels
+    splits = {split: publish.find(options.data, options.neither, split, labels) for split in ("train", "val")}
     pixels = {split: data.load(photos, options.pixels, options.cache) for split, photos in splits.items()}
-    last = train.train(recipe, pixels["train"], pixels["val"], options.out, options.resume)
+    last = train.train(
+        recipe, pixels["train"], pixels["val"], options.out, options.resume, options.cache, options.as_typed, options.devices
+    )
     print(last)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--models", type=Path, default=Path(__file__).parent.parent / "model", help="the registry"
+    )
+
+
+def _add_evaluate(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    parser = commands.add_parser(
+        "evaluate",
+        help="measure a published model",
+        description="Measure a published model on a folder of photos through the code that serves it; print the table.",
+    )
+    _add_data(parser)
+    _add_models(parser)
+    parser.add_argument("--version", help="the version to measure (default: the one that model/latest names)")
+    parser.add_argument("--split", default="test", choices=[*SPLITS, "all"], help="default: test")
+    parser.add_argument(
+        "--plots", type=Path, metavar="DIR", help="draw confusion, reliability, scores and robustness"
+    )
+    parser.add_argument(
+        "--errors", type=Path, metavar="DIR", help="draw a contact sheet of the mistakes, errors.png"
+    )
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of the table")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(options: argparse.Namespace) -> None:
+    from api import _registry
+    from export import evaluate, plots, publish
+
+    model = _registry.load(options.models, options.version)
+    photos = publish.find(options.data, options.neither, options.split, model.labels)
+    scores = evaluate.score(model, photos)
+    for line in scores.skipped:
+        print(f"skipped {line}", file=sys.stderr)
+    figures = evaluate.measure(scores) | {"latency_ms": evaluate.latency_ms(model)}
+    if options.plots:
+        plots.draw_all(scores, evaluate.robustness(model, photos), options.plots)
+    if options.errors:
+        count = evaluate.contact_sheet(scores, options.errors / "errors.png")
+        print(f"{count} mistakes, the surest of them in {options.errors / 'errors.png'}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"version": model.version, "split": options.split} | figures, indent=2))
+    else:
+        print(f"Purrdict {model.version} on {options.split}\n\n{evaluate.table(figures)}")
+
+
+def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    parser = commands.add_parser(
+        "publish",
+        help="turn a checkpoint into a published model",
+        description="Export the run's averaged network to ONNX, quantize it to int8, choose temperature and threshold "
+        "on val, measure it on val and test through the serving code, write the model card, and move it all into place.",
+    )
+    parser.add_argument(
+        "--run", dest="folder", type=Path, required=True, help="the --out folder of the training"
+    )
+    parser.add_argument("--version", required=True, help="three numbers, like 1.0.0")
+    _add_data(parser)
+    _add_models(parser)
+    parser.add_argument("--replace", action="store_true", help="replace a version that is published already")
+    parser.add_argument("--keep-latest", action="store_true", help="leave model/latest as it is")
+    parser.add_argument(
+        "--seeds", type=Path, nargs="*", default=[], help="other runs of the recipe, for the card"
+    )
+    parser.set_defaults(run=_publish)
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from export import publish
+
+    model = publish.publish(
+        options.folder, options.version, options.models, options.data, options.neither, options.as_typed,
+        options.cache, options.replace, not options.keep_latest, options.seeds,
+    )  # fmt: skip
+    print(f"published {model.version}: {model.directory}")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,10 @@ SPLITS = ("train", "val", "test")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff"}
 # Of a folder without splits, this many per cent of the photos become val and test.
 VAL_PERCENT, TEST_PERCENT = 8, 12
+# A close crop's share of the photo's area.
+CLOSE_SCALE = (0.05, 0.3)
+# A student's crop differs from the one that its teacher saw by up to this share of the side at each edge.
+NUDGE = 0.06
 # Part of the cache's name: raise it when decoding changes.
 CACHE_FORMAT = 1
 
@@ -65,7 +69,9 @@ def find(root: Path, split: str, labels: Sequence[str] | None = None) -> Photos:
     Raises DataError when the folder is missing, a class is empty, or there are fewer than two classes.
     """
     if not root.is_dir():
-        raise DataError(f"{root} is no folder. Give --data a folder with train/, val/ and test/, or PetImages.")
+        raise DataError(
+            f"{root} is no folder. Give --data a folder with train/, val/ and test/, or PetImages."
+        )
     if (root / "PetImages").is_dir():
         root = root / "PetImages"
     split_folders = [root / s for s in SPLITS if (root / s).is_dir()]
@@ -81,7 +87,9 @@ def find(root: Path, split: str, labels: Sequence[str] | None = None) -> Photos:
         raise DataError(f"{class_roots[0]} has {len(found)} class folders; a classifier needs at least two.")
     missing = [label for label in wanted if label not in found]
     if missing:
-        raise DataError(f"{class_roots[0]} has no folder for {', '.join(missing)}; it has {', '.join(found) or 'none'}.")
+        raise DataError(
+            f"{class_roots[0]} has no folder for {', '.join(missing)}; it has {', '.join(found) or 'none'}."
+        )
     paths: list[Path] = []
     targets: list[int] = []
     for target, label in enumerate(wanted):
@@ -96,12 +104,16 @@ def find(root: Path, split: str, labels: Sequence[str] | None = None) -> Photos:
 def find_neither(root: Path, split: str, labels: Sequence[str]) -> Photos:
     """Photos of none of the labels, from `root/split/photo` or, drawn by name, from `root/photo`."""
     if not root.is_dir():
-        raise DataError(f"{root} is no folder. Give --neither a folder of photos that show none of the labels.")
+        raise DataError(
+            f"{root} is no folder. Give --neither a folder of photos that show none of the labels."
+        )
     has_splits = any((root / s).is_dir() for s in SPLITS)
     if has_splits and split != "all":
         paths = _images(root / split)
     else:
-        paths = [p for p in sorted(root.rglob("*")) if _is_image(p) and _drawn(p, "all" if has_splits else split)]
+        paths = [
+            p for p in sorted(root.rglob("*")) if _is_image(p) and _drawn(p, "all" if has_splits else split)
+        ]
     if not paths:
         raise DataError(f"{root} has no photos for the split {split}.")
     return Photos(tuple(labels), tuple(paths), (len(labels),) * len(paths))
@@ -131,6 +143,8 @@ class Pixels:
     photos: Photos
     array: np.ndarray
     skipped: tuple[str, ...]
+    # Changes whenever the pixels do.
+    fingerprint: str
 
     @property
     def targets(self) -> np.ndarray:
@@ -145,7 +159,8 @@ def load(photos: Photos, size: int, cache: Path | None = None) -> Pixels:
     """
     folder = cache or default_cache()
     folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"pixels-{size}-{_fingerprint(photos, size)}"
+    fingerprint = _fingerprint(photos, size)
+    stem = folder / f"pixels-{size}-{fingerprint}"
     array_path, skipped_path = stem.with_suffix(".npy"), stem.with_suffix(".json")
     if not (array_path.exists() and skipped_path.exists()):
         skipped = _decode_all(photos, size, array_path)
@@ -155,10 +170,14 @@ def load(photos: Photos, size: int, cache: Path | None = None) -> Pixels:
         log.warning("skipped %s: %s", name, reason)
     kept = [i for i, path in enumerate(photos.paths) if str(path) not in reasons]
     if not kept:
-        raise DataError(f"None of the {len(photos)} photos can be read; the first: {next(iter(reasons.values()))}")
+        raise DataError(
+            f"None of the {len(photos)} photos can be read; the first: {next(iter(reasons.values()))}"
+        )
     array = np.load(array_path, mmap_mode="r")
-    readable = Photos(photos.labels, tuple(photos.paths[i] for i in kept), tuple(photos.targets[i] for i in kept))
-    return Pixels(readable, array[: len(kept)], tuple(reasons))
+    readable = Photos(
+        photos.labels, tuple(photos.paths[i] for i in kept), tuple(photos.targets[i] for i in kept)
+    )
+    return Pixels(readable, array[: len(kept)], tuple(reasons), fingerprint)
 
 
 def default_cache() -> Path:
@@ -184,7 +203,9 @@ def _decode_all(photos: Photos, size: int, array_path: Path) -> dict[str, str]:
     try:
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             decoded = pool.map(lambda path: _decode_one(path, size), photos.paths)
-            for path, result in zip(photos.paths, tqdm(decoded, "decode", len(photos), unit=" photos"), strict=True):
+            for path, result in zip(
+                photos.paths, tqdm(decoded, "decode", len(photos), unit=" photos"), strict=True
+            ):
                 if isinstance(result, str):
                     skipped[str(path)] = result
                 else:
@@ -213,37 +234,87 @@ def _write_atomically(path: Path, content: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-class Crops(Dataset[tuple[Tensor, int, int]]):
-    """One random crop of each photo, uint8 [3, size, size], with its target and its row.
+@dataclass(frozen=True)
+class Samples:
+    """What one epoch is made of: for each crop the photo's row, its class and the range of its share of the area."""
 
-    The crop depends on nothing but (seed, view, row): the same view can be drawn again in another process, in a
-    resumed run, or for the teacher. `scale` is the share of the photo's area; (1, 1) is the whole photo.
+    rows: np.ndarray
+    targets: np.ndarray
+    scales: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def whole(targets: np.ndarray) -> Samples:
+    """Every photo once, uncropped: how photos are seen when the model is served."""
+    return Samples(np.arange(len(targets)), targets, np.ones((len(targets), 2)))
+
+
+def samples(
+    targets: np.ndarray, labels: int, scale: float, neither_share: float, close_share: float = 0.0
+) -> Samples:
+    """Every photo of a label once; photos of neither repeated until they are `neither_share` of the epoch.
+
+    `close_share` adds close crops (5 to 30 % of the area) of the labels' photos: often background alone, so only
+    a teacher can name their class.
+    """
+    of_labels, of_neither = np.flatnonzero(targets < labels), np.flatnonzero(targets == labels)
+    repeats = np.array([], dtype=np.int64)
+    if len(of_neither):
+        repeats = np.resize(of_neither, round(len(of_labels) * neither_share / (1 - neither_share)))
+    close = np.linspace(0, len(of_labels) - 1, round(len(of_labels) * close_share)).astype(np.int64)
+    rows = np.concatenate([of_labels, repeats, of_labels[close]])
+    scales = np.tile([scale, 1.0], (len(rows), 1))
+    scales[len(rows) - len(close) :] = CLOSE_SCALE
+    return Samples(rows, targets[rows], scales)
+
+
+class Crops(Dataset[tuple[Tensor, int, int]]):
+    """One random crop a sample, uint8 [3, size, size], with its class and the sample's number.
+
+    The crop depends on nothing but (seed, view, number): the same view can be drawn again in another process, in a
+    resumed run, or for the teacher. A `nudge` moves each edge by up to NUDGE of the crop's side, differently for
+    each value, so that a student who is shown few views never sees the same pixels twice.
     """
 
     def __init__(
-        self, pixels: np.ndarray, targets: np.ndarray, size: int, scale: tuple[float, float], seed: int, view: int
+        self, pixels: np.ndarray, samples: Samples, size: int, seed: int = 0, view: int = 0, nudge: int | None = None
     ) -> None:
-        self.pixels, self.targets, self.size, self.scale, self.seed, self.view = pixels, targets, size, scale, seed, view
+        self.pixels, self.samples, self.size = pixels, samples, size
+        self.seed, self.view, self.nudge = seed, view, nudge
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.samples)
 
-    def __getitem__(self, row: int) -> tuple[Tensor, int, int]:
-        top, left, height, width = self.box(row)
+    def __getitem__(self, number: int) -> tuple[Tensor, int, int]:
+        top, left, height, width = self.box(number)
         # A copy, because the memory map is read-only and a tensor may not be.
-        crop = np.array(self.pixels[row, top : top + height, left : left + width])
-        return self.resize(torch.from_numpy(crop)), int(self.targets[row]), row
+        crop = np.array(self.pixels[self.samples.rows[number], top : top + height, left : left + width])
+        return self.resize(torch.from_numpy(crop)), int(self.samples.targets[number]), number
 
-    def box(self, row: int) -> tuple[int, int, int, int]:
-        """Top, left, height, width of the crop: area within `scale`, sides within 3:4 and 4:3 (Inception's crop)."""
+    def box(self, number: int) -> tuple[int, int, int, int]:
+        """Top, left, height, width of the crop; sides within 3:4 and 4:3 (Szegedy et al. 2014, arXiv:1409.4842)."""
         side = self.pixels.shape[1]
-        random = np.random.default_rng((self.seed, self.view, row))
-        area = random.uniform(*self.scale) * side * side
-        ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3))) if self.scale[0] < 1 else 1.0
+        low, high = self.samples.scales[number]
+        if low == 1:
+            return 0, 0, side, side
+        random = np.random.default_rng((self.seed, self.view, number))
+        area = random.uniform(low, high) * side * side
+        ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
         height = min(side, round((area / ratio) ** 0.5))
         width = min(side, round((area * ratio) ** 0.5))
         top, left = random.integers(0, side - height + 1), random.integers(0, side - width + 1)
-        return int(top), int(left), height, width
+        return self._nudged(number, int(top), int(left), height, width)
+
+    def _nudged(self, number: int, top: int, left: int, height: int, width: int) -> tuple[int, int, int, int]:
+        if self.nudge is None:
+            return top, left, height, width
+        random = np.random.default_rng((self.seed, self.view, number, self.nudge))
+        moves = random.uniform(-NUDGE, NUDGE, 4) * np.tile([height, width], 2)
+        edges = np.rint(np.array([top, left, top + height, left + width]) + moves)
+        top, left, bottom, right = np.clip(edges, 0, self.pixels.shape[1]).astype(int).tolist()
+        return top, left, bottom - top, right - left
 
     def resize(self, crop: Tensor) -> Tensor:
         """uint8 [h, w, 3] to uint8 [3, size, size]; antialiased, as Pillow resizes where the model is served."""

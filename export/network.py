@@ -36,7 +36,7 @@ class Architecture:
 
 ARCHITECTURES = {
     "classic": Architecture(64, 7, 2, True, widths=(64, 128, 256), blocks=(2, 2, 2)),
-    "compact": Architecture(48, 7, 4, False, widths=(48, 96, 160), blocks=(1, 2, 2)),
+    "compact": Architecture(32, 7, 4, False, widths=(32, 96, 144), blocks=(1, 2, 3)),
     # For tests: learns coloured shapes in seconds.
     "tiny": Architecture(8, 7, 4, False, widths=(8, 16), blocks=(1, 1)),
 }
@@ -96,8 +96,12 @@ class ResidualCNN(nn.Module):
         """The feature map float [N, C, h, w] that is pooled for the classifier and weighted for the heatmap."""
         return self.blocks(self.stem(x))
 
+    def pooled(self, x: Tensor) -> Tensor:
+        """The feature map's mean over the photo, float [N, C]."""
+        return self.features(x).mean(dim=(2, 3))
+
     def forward(self, x: Tensor) -> Tensor:
-        return self.classifier(self.features(x).mean(dim=(2, 3)))
+        return self.classifier(self.pooled(x))
 
 
 def build(name: str, labels: int) -> ResidualCNN:

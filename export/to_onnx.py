@@ -55,7 +55,8 @@ def export(network: ResidualCNN, input_size: int, path: Path, temperature: float
         served, (example,), input_names=["pixels"], output_names=list(OUTPUTS), opset_version=OPSET, dynamo=True,
         dynamic_shapes={"pixels": {0: torch.export.Dim("photos", min=1)}}, external_data=False, verbose=False,
     )  # fmt: skip
-    assert program is not None
+    if program is None:
+        raise ParityError("PyTorch exported no graph.")
     program.save(str(path), external_data=False)
     onnx.checker.check_model(str(path), full_check=True)
     difference = _difference(served, path, input_size)

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric, seed_everything
 from torch import Tensor, nn
@@ -26,9 +25,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from export import provenance
 from export.augment import Augment, mixup
-from export.data import Crops, Pixels
-from export.network import build, normalise, parameter_count, with_neither
+from export.data import Crops, Pixels, Samples, samples, whole
+from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
+from export.teacher import FEATURES, VIEW_SEED, Lessons, learn
 
 log = logging.getLogger(__name__)
 
@@ -56,9 +57,16 @@ class Recipe:
     label_smoothing: float = 0.05
     mixup: float = 0.0
     ema_decay: float = 0.998
-    # Neither photos are drawn until they are this share of an epoch.
+    # Photos of neither are repeated until they are this share of an epoch.
     neither_share: float = 0.1
     seed: int = 0
+    # With a teacher: how many different crops of each photo it is asked about (0: no teacher), at which resolution,
+    # how many close crops are added, how soft its answers are made, and how much its features count.
+    views: int = 0
+    teacher_size: int = 192
+    close_share: float = 0.1
+    softness: float = 2.0
+    feature_weight: float = 4.0
 
     @property
     def epochs(self) -> int:
@@ -86,6 +94,23 @@ class Checkpoint:
     epoch: int
     photos: int
     seconds: float
+    command: str
+    commit: str
+    hardware: str
+
+
+class Learner(nn.Module):
+    """The network with a head that guesses the teacher's features from its own. The head is never published."""
+
+    def __init__(self, network: ResidualCNN, taught: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.guess = nn.Linear(network.classifier.in_features, FEATURES) if taught else nn.Identity()
+
+    def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """Photos float [N, 3, H, W] to label logits [N, K] and, if there is a teacher, its guessed features."""
+        pooled = self.network.pooled(photos)
+        return self.network.classifier(pooled), self.guess(pooled)
 
 
 def train(
@@ -94,7 +119,9 @@ def train(
     val_pixels: Pixels,
     out: Path,
     resume: bool = False,
-    devices: str = "auto",
+    cache: Path | None = None,
+    command: str = "",
+    devices: int | str = "auto",
     stop_after: int | None = None,
 ) -> Path:
     """Train by the recipe; return the path of the last checkpoint.
@@ -104,11 +131,16 @@ def train(
     """
     fabric = Fabric(accelerator="auto", devices=devices, precision="bf16-mixed")
     fabric.launch()
-    state, out = _start(fabric, recipe, train_pixels, out, resume)
+    state = _start(fabric, recipe, train_pixels, out, resume, command)
+    lessons = None
+    if recipe.views:
+        lessons = learn(fabric, recipe, train_pixels, epoch_samples(recipe, train_pixels), val_pixels, cache)
     for epoch in range(state["epoch"], recipe.epochs):
         started = time.perf_counter()
-        metrics = _train_epoch(fabric, state, recipe, train_pixels, epoch)
-        metrics |= evaluate_crops(fabric, state["ema"].module, val_pixels, recipe.size_at(epoch), recipe.batch_size)
+        metrics = _train_epoch(fabric, state, recipe, train_pixels, lessons, epoch)
+        metrics |= evaluate_crops(
+            fabric, state["ema"].module, val_pixels, recipe.size_at(epoch), recipe.batch_size
+        )
         state["epoch"] = epoch + 1
         state["seconds"] += time.perf_counter() - started
         metrics |= {"epoch": epoch + 1, "size": recipe.size_at(epoch), "seconds": round(state["seconds"], 1)}
@@ -133,7 +165,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
     network.load_state_dict(weights)
     network.eval()
     return Checkpoint(
-        network, tuple(state["labels"]), recipe, state["epoch"], state["photos"], float(state["seconds"])
+        network,
+        tuple(state["labels"]),
+        recipe,
+        state["epoch"],
+        state["photos"],
+        float(state["seconds"]),
+        state["command"],
+        state["commit"],
+        state["hardware"],
     )
 
 
@@ -141,7 +181,9 @@ def _recipe_from(values: dict[str, Any]) -> Recipe:
     return Recipe(**{**values, "sizes": tuple((size, epochs) for size, epochs in values["sizes"])})
 
 
-def _start(fabric: Fabric, recipe: Recipe, pixels: Pixels, out: Path, resume: bool) -> tuple[dict[str, Any], Path]:
+def _start(
+    fabric: Fabric, recipe: Recipe, pixels: Pixels, out: Path, resume: bool, command: str
+) -> dict[str, Any]:
     """Fresh state, or the last checkpoint's."""
     last = out / LAST
     if last.exists() and not resume:
@@ -154,24 +196,26 @@ def _start(fabric: Fabric, recipe: Recipe, pixels: Pixels, out: Path, resume: bo
     log.info("%s: %s parameters", recipe.network, f"{parameter_count(network):,}")
     ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
     # Norm scales and biases are not decayed: that would pull the features to zero, not regularise them.
-    decayed = [p for p in network.parameters() if p.dim() > 1]
-    others = [p for p in network.parameters() if p.dim() <= 1]
+    learner = Learner(network, taught=recipe.views > 0)
+    decayed = [p for p in learner.parameters() if p.dim() > 1]
+    others = [p for p in learner.parameters() if p.dim() <= 1]
     optimizer = torch.optim.SGD(
         [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
         lr=recipe.learning_rate, momentum=0.9, nesterov=True,
     )  # fmt: skip
-    network, optimizer = fabric.setup(network, optimizer)
+    learner, optimizer = fabric.setup(learner, optimizer)
     state: dict[str, Any] = {
-        "network": network, "ema": fabric.to_device(ema), "optimizer": optimizer, "epoch": 0, "seconds": 0.0,
+        "learner": learner, "ema": fabric.to_device(ema), "optimizer": optimizer, "epoch": 0, "seconds": 0.0,
         "labels": list(pixels.photos.labels), "photos": len(pixels.photos),
-        "recipe": json.dumps(dataclasses.asdict(recipe)),
+        "recipe": json.dumps(dataclasses.asdict(recipe)), "command": command, "commit": provenance.commit(),
+        "hardware": provenance.hardware(),
     }  # fmt: skip
     if resume:
         wanted = state["recipe"]
         fabric.load(last, state)
         if state["recipe"] != wanted:
             raise TrainingError(f"{last} was trained by another recipe: {state['recipe']}")
-    return state, out
+    return state
 
 
 def _save(fabric: Fabric, state: dict[str, Any], out: Path) -> None:
@@ -192,91 +236,124 @@ def _log_epoch(fabric: Fabric, metrics: dict[str, Any], out: Path) -> None:
         log.info(" ".join(f"{k} {v}" for k, v in metrics.items()))
 
 
-def _loader(fabric: Fabric, dataset: Dataset[Any], batch_size: int, sampler: Any = None) -> Any:
+def _loader(fabric: Fabric, dataset: Dataset[Any], batch_size: int, shuffle: bool = False) -> Any:
     # On the CPU the loader shares the cores with the training: workers would only cost. A GPU must be fed.
     workers = 0 if fabric.device.type == "cpu" else min(12, os.cpu_count() or 1)
     loader = DataLoader(
-        dataset, batch_size, sampler=sampler, num_workers=workers, pin_memory=workers > 0, drop_last=sampler is not None
+        dataset, batch_size, shuffle=shuffle, num_workers=workers, pin_memory=workers > 0, drop_last=shuffle
     )
     return fabric.setup_dataloaders(loader)
-
-
-def _epoch_rows(recipe: Recipe, targets: np.ndarray, labels: int, epoch: int) -> list[int]:
-    """Every photo of a label once, in a new order, and neither photos repeated up to their share."""
-    random = np.random.default_rng((recipe.seed, epoch))
-    of_labels, of_neither = np.flatnonzero(targets < labels), np.flatnonzero(targets == labels)
-    rows = of_labels
-    if len(of_neither):
-        wanted = round(len(of_labels) * recipe.neither_share / (1 - recipe.neither_share))
-        repeats = math.ceil(wanted / len(of_neither))
-        repeated = np.concatenate([random.permutation(of_neither) for _ in range(repeats)])
-        rows = np.concatenate([of_labels, repeated[:wanted]])
-    return random.permutation(rows).tolist()
 
 
 def _learning_rate(recipe: Recipe, progress: float) -> float:
     """Linear warm-up, then a cosine to zero; `progress` runs from 0 to 1."""
     if progress < recipe.warmup:
         return recipe.learning_rate * progress / recipe.warmup
-    return recipe.learning_rate * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
+    return (
+        recipe.learning_rate * (1 + math.cos(math.pi * (progress - recipe.warmup) / (1 - recipe.warmup))) / 2
+    )
 
 
-def _train_epoch(fabric: Fabric, state: dict[str, Any], recipe: Recipe, pixels: Pixels, epoch: int) -> dict[str, float]:
+def _train_epoch(
+    fabric: Fabric, state: dict[str, Any], recipe: Recipe, pixels: Pixels, lessons: Lessons | None, epoch: int
+) -> dict[str, float]:
     # The draws of an epoch depend on the seed and the epoch alone, however often the run was interrupted before.
     seed_everything(recipe.seed * 10_007 + epoch, verbose=False)
-    network, ema, optimizer = state["network"], state["ema"], state["optimizer"]
-    network.train()
-    crops = Crops(
-        pixels.array, pixels.targets, recipe.size_at(epoch), (recipe.crop_scale, 1.0), recipe.seed, view=epoch
-    )
-    loader = _loader(fabric, crops, recipe.batch_size, _epoch_rows(recipe, pixels.targets, len(state["labels"]), epoch))
+    learner, ema, optimizer = state["learner"], state["ema"], state["optimizer"]
+    learner.train()
+    epoch_seed = recipe.seed * 10_007 + epoch
+    epoch_crops = epoch_samples(recipe, pixels)
+    if lessons:
+        view = epoch % recipe.views
+        crops = Crops(pixels.array, epoch_crops, recipe.size_at(epoch), VIEW_SEED, view, nudge=epoch_seed)
+    else:
+        view = epoch
+        crops = Crops(pixels.array, epoch_crops, recipe.size_at(epoch), recipe.seed, view)
+    loader = _loader(fabric, crops, recipe.batch_size, shuffle=True)
     augment = Augment(recipe.colour).to(fabric.device)
     total = torch.zeros((), device=fabric.device)
-    bar = tqdm(loader, f"epoch {epoch + 1}/{recipe.epochs} at {crops.size} px", disable=not fabric.is_global_zero)
-    for step, (batch, targets, _) in enumerate(bar):
+    bar = tqdm(
+        loader, f"epoch {epoch + 1}/{recipe.epochs} at {crops.size} px", disable=not fabric.is_global_zero,
+        mininterval=1.0,
+    )  # fmt: skip
+    for step, (batch, targets, numbers) in enumerate(bar):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, (epoch + step / len(loader)) / recipe.epochs)
-        loss = _loss(network, augment(batch), targets, recipe, classes=len(state["labels"]) + 1)
+        wanted = functional.one_hot(targets, len(state["labels"]) + 1).float()
+        if lessons:
+            loss = _taught_loss(learner, augment(batch), *lessons.answers(view, numbers), recipe)
+        else:
+            loss = _loss(learner, augment(batch), wanted, recipe)
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)
         optimizer.step()
-        ema.update_parameters(network.module)
+        ema.update_parameters(learner.module.network)
         total += loss.detach()
         if step % 20 == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}")
     mean = (total / len(loader)).item()
     if not math.isfinite(mean):
-        raise TrainingError(f"The loss is {mean} after epoch {epoch + 1}; resume with a lower --learning-rate.")
+        raise TrainingError(
+            f"The loss is {mean} after epoch {epoch + 1}; start again with a lower --learning-rate."
+        )
     return {"loss": round(mean, 4)}
 
 
-def _loss(network: nn.Module, photos: Tensor, targets: Tensor, recipe: Recipe, classes: int) -> Tensor:
-    wanted = functional.one_hot(targets, classes).float()
+def epoch_samples(recipe: Recipe, pixels: Pixels) -> Samples:
+    """The samples of every epoch of a recipe."""
+    close_share = recipe.close_share if recipe.views else 0.0
+    return samples(
+        pixels.targets, len(pixels.photos.labels), recipe.crop_scale, recipe.neither_share, close_share
+    )  # fmt: skip
+
+
+def _loss(learner: nn.Module, photos: Tensor, wanted: Tensor, recipe: Recipe) -> Tensor:
     if recipe.mixup:
         photos, (wanted,) = mixup(photos, [wanted], recipe.mixup)
-    logits = with_neither(network(photos).float())
-    return functional.cross_entropy(logits, wanted, label_smoothing=recipe.label_smoothing)
+    logits, _ = learner(photos)
+    return functional.cross_entropy(
+        with_neither(logits.float()), wanted, label_smoothing=recipe.label_smoothing
+    )
+
+
+def _taught_loss(
+    learner: nn.Module, photos: Tensor, teacher_logits: Tensor, teacher_features: Tensor, recipe: Recipe
+) -> Tensor:
+    """Match the teacher's answer (Hinton et al. 2015, arXiv:1503.02531) and its features on the same crop.
+
+    Following a patient teacher (Beyer et al. 2021, arXiv:2106.05237), the photos' own labels play no part: the teacher
+    learned from them, and it sees which crop lost the animal and which photo is labelled wrongly.
+    """
+    wanted = (teacher_logits / recipe.softness).softmax(dim=1)
+    if recipe.mixup:
+        photos, (wanted, teacher_features) = mixup(photos, [wanted, teacher_features], recipe.mixup)
+    logits, features = learner(photos)
+    answer = functional.cross_entropy(with_neither(logits.float()) / recipe.softness, wanted)
+    return recipe.softness**2 * answer + recipe.feature_weight * functional.mse_loss(
+        features.float(), teacher_features
+    )
 
 
 @torch.no_grad()
-def evaluate_crops(fabric: Fabric, network: nn.Module, pixels: Pixels, size: int, batch_size: int) -> dict[str, float]:
-    """Accuracy between the labels on whole photos, and how often neither photos look unlike any label."""
+def evaluate_crops(
+    fabric: Fabric, network: nn.Module, pixels: Pixels, size: int, batch_size: int
+) -> dict[str, float]:
+    """Accuracy between the labels on whole photos, and how often photos of neither look unlike any label."""
     network.eval()
-    loader = _loader(fabric, Crops(pixels.array, pixels.targets, size, (1.0, 1.0), seed=0, view=0), batch_size)
-    right = animals = unlike = neither = torch.zeros((), device=fabric.device)
-    loss = torch.zeros((), device=fabric.device)
+    loader = _loader(fabric, Crops(pixels.array, whole(pixels.targets), size), batch_size)
+    # Right, photos of labels, seen as neither, photos of neither, sum of losses.
+    totals = torch.zeros(5, device=fabric.device)
     for batch, targets, _ in loader:
         with fabric.autocast():
             logits = network(normalise(batch).contiguous(memory_format=torch.channels_last)).float()
         labelled = targets < logits.shape[1]
-        right = right + ((logits.argmax(1) == targets) & labelled).sum()
-        unlike = unlike + ((logits.logsumexp(1) < 0) & ~labelled).sum()
-        loss = loss + functional.cross_entropy(with_neither(logits), targets, reduction="sum")
-        animals, neither = animals + labelled.sum(), neither + (~labelled).sum()
-    totals = fabric.all_reduce(torch.stack([right, animals, unlike, neither, loss]), reduce_op="sum")
-    right, animals, unlike, neither, loss = totals.tolist()  # type: ignore[assignment]
-    return {
-        "val_accuracy": round(float(right / animals), 4),
-        "val_neither": round(float(unlike / neither), 4) if neither else math.nan,
-        "val_loss": round(float(loss / (animals + neither)), 4),
-    }
+        loss = functional.cross_entropy(with_neither(logits), targets, reduction="sum")
+        totals += torch.stack([
+            ((logits.argmax(1) == targets) & labelled).sum().float(), labelled.sum().float(),
+            ((logits.logsumexp(1) < 0) & ~labelled).sum().float(), (~labelled).sum().float(), loss,
+        ])  # fmt: skip
+    right, labelled_count, unlike, neither, loss_sum = fabric.all_reduce(totals, reduce_op="sum").tolist()
+    metrics = {"val_accuracy": right / labelled_count, "val_loss": loss_sum / (labelled_count + neither)}
+    if neither:
+        metrics["val_neither"] = unlike / neither
+    return {name: round(value, 4) for name, value in metrics.items()}

@@ -1,0 +1,120 @@
+"""Writes the model card: the README.md of a published version. All its figures come from the same metadata."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from export.evaluate import table
+
+_PLOTS = {
+    "learning.png": "Learning curves",
+    "confusion.png": "Confusion matrix, test",
+    "reliability.png": "Reliability diagram, test",
+    "recognized.png": "How much photos look like any label, test",
+    "robustness.png": "Accuracy against compression and size of the upload, test",
+}
+
+
+def write(metadata: dict[str, Any], folder: Path) -> str:
+    """The card's Markdown; plots that lie in `folder` are shown."""
+    sections = [
+        _head(metadata), _figures(metadata), _training(metadata), _seeds(metadata), _limits(metadata),
+        _images(folder), _licence(),
+    ]  # fmt: skip
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _head(metadata: dict[str, Any]) -> str:
+    weights = metadata["weights"]
+    return f"""# Purrdict {metadata["version"]}
+
+Tells {" from ".join(metadata["labels"])}, and both from photos of neither.
+
+| | |
+| --- | --- |
+| architecture | {metadata["architecture"]} |
+| parameters | {metadata["parameters"]:,} |
+| input | uint8 RGB, {metadata["input_size"]} x {metadata["input_size"]} pixels, the whole photo squashed |
+| weights | {weights["bytes"] / 1e6:.2f} MB, {weights["precision"]}, ONNX opset {weights["opset"]} |
+| sha256 | `{weights["sha256"]}` |
+| temperature | {metadata["temperature"]:.3f}, chosen on val |
+| recognized from | {metadata["thresholds"]["recognized"]}, chosen on val |
+| published | {metadata["created"]} |"""
+
+
+def _figures(metadata: dict[str, Any]) -> str:
+    parts = [
+        "## Figures\n\nMeasured on the int8 file through the code that serves it. Everything was chosen on val."
+    ]
+    for split in ("test", "val"):
+        parts.append(f"### {split}\n\n{table(metadata['metrics'][split])}")
+    return "\n\n".join(parts)
+
+
+def _training(metadata: dict[str, Any]) -> str:
+    training = metadata["training"]
+    recipe = training["recipe"]
+    sizes = ", then ".join(f"{epochs} at {size} pixels" for size, epochs in recipe["sizes"])
+    teacher = (
+        "It learned from the answers and features of a teacher, EfficientNet-Lite2 trained on ImageNet with a linear "
+        f"head for these labels, on {recipe['views']} crops of each photo at {recipe['teacher_size']} pixels. "
+        "Nothing of the teacher is published."
+        if recipe["views"]
+        else "It learned from the photos' labels alone."
+    )
+    return f"""## Training
+
+- Data: {training["data"]}, {training["photos"]:,} photos.
+- {training["epochs"]} epochs: {sizes}. {teacher}
+- SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule, batches of {recipe["batch_size"]},
+  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
+  averaged weights (EMA {recipe["ema_decay"]}).
+- {training["hours"]} hours on {training["hardware"]} at lowest priority beside other work, bfloat16.
+- Commit `{training["commit"]}`, seed {recipe["seed"]}.
+
+```
+{training["command"]}
+{training["publish_command"]}
+```"""
+
+
+def _seeds(metadata: dict[str, Any]) -> str:
+    seeds = metadata["seeds"]
+    if len(seeds) < 2:
+        return ""
+    accuracies = [seed["val_accuracy"] for seed in seeds]
+    mean = sum(accuracies) / len(accuracies)
+    spread = (sum((a - mean) ** 2 for a in accuracies) / (len(accuracies) - 1)) ** 0.5
+    rows = "\n".join(f"| {s['seed']} | {s['epochs']} | {s['val_accuracy']:.2%} |" for s in seeds)
+    return f"""## Seeds
+
+Accuracy on val after the last epoch, in PyTorch: mean {mean:.2%}, standard deviation {spread:.2%}. The first is published.
+
+| seed | epochs | val accuracy |
+| --- | --- | --- |
+{rows}"""
+
+
+def _limits(metadata: dict[str, Any]) -> str:
+    labels = " and ".join(metadata["labels"])
+    return f"""## Limits
+
+- It knows {labels}. A photo that shows several of them gets one answer; drawings, toys and close relatives are not tested.
+- `recognized` was learned from a small set of everyday photos. It will let some photos of neither pass.
+- The photos are pets at home and in shelters. Night, infrared and wildlife cameras were not seen in training.
+- The whole photo is squashed to a square: a small animal in a large photo may be missed.
+- Do not use it where a mistake harms an animal or a person."""
+
+
+def _images(folder: Path) -> str:
+    shown = [f"![{title}]({name})" for name, title in _PLOTS.items() if (folder / name).exists()]
+    return "## Plots\n\n" + "\n\n".join(shown) if shown else ""
+
+
+def _licence() -> str:
+    return """## Licence
+
+The weights are under the project's MIT licence. They were trained on the Kaggle "Dogs vs. Cats" photos (Asirra, from
+Petfinder.com and Microsoft Research), which may not be passed on, and on photos of ImageNet categories; no photo is part of
+this repository. The teacher's weights (EfficientNet-Lite2) are under Apache-2.0."""

@@ -1,0 +1,44 @@
+"""Where a network comes from: the commit, the command and the machine. Kept in checkpoints and in the metadata."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import subprocess
+from pathlib import Path
+
+import torch
+
+
+def hardware() -> str:
+    """The processor that trains, in words."""
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in info.read_text().splitlines()
+            if line.startswith("model name")
+        ]
+        name = names[0] if names else name
+    return f"{os.cpu_count()} cores of {name}"
+
+
+def commit() -> str:
+    """The commit of the working tree, with a + when it has changes; empty outside a repository."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def as_command(arguments: list[str]) -> str:
+    return "python -m export " + shlex.join(arguments)
