@@ -18,13 +18,14 @@ ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = Path(os.environ.get("PURRDICT_VENV", ROOT / ".venv"))
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
-# Command → what it needs installed, and what it runs.
-SERVE = ["requirements.txt", "requirements-serve.txt"]
-TEST = [*SERVE, "requirements-dev.txt", "export/requirements.txt"]
+# Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
+LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
+TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements.txt", "-c", "requirements.in"]
+# Command → the steps that install what it needs, and what it runs.
 COMMANDS = {
-    "serve": (SERVE, ["-m", "api", "serve"]),
-    "test": (TEST, ["-m", "pytest"]),
-    "install": (TEST, ["-c", "pass"]),
+    "serve": ([LOCKED], ["-m", "api", "serve"]),
+    "test": ([LOCKED, TOOLS], ["-m", "pytest"]),
+    "install": ([LOCKED, TOOLS], ["-c", "pass"]),
 }
 
 
@@ -39,8 +40,8 @@ def main(arguments: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    requirements, command = COMMANDS[arguments[0]]
-    status = install(requirements)
+    steps, command = COMMANDS[arguments[0]]
+    status = install(steps)
     if status:
         print("error: the packages could not be installed; pip says why above.", file=sys.stderr)
         return status
@@ -50,25 +51,27 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
-def install(requirements: list[str]) -> int:
-    """Installs the requirement files into .venv unless exactly these were installed before."""
+def install(steps: list[list[str]]) -> int:
+    """Installs the steps' requirement files into .venv unless exactly these were installed before."""
     version = "{}.{}".format(*sys.version_info)
-    contents = b"".join((ROOT / name).read_bytes() for name in requirements)
+    files = [name for step in steps for name in step if name.endswith((".txt", ".in"))]
+    contents = b"".join((ROOT / name).read_bytes() for name in files)
     stamp = hashlib.sha256(version.encode() + contents).hexdigest()
-    # One stamp for each set of files: serving needs few packages, the tests need those and more.
-    marker = ENVIRONMENT / f".installed-{len(requirements)}"
+    # One stamp for each set of steps: serving needs few packages, the tests need those and more.
+    marker = ENVIRONMENT / f".installed-{len(steps)}"
     if PYTHON.exists() and marker.exists() and marker.read_text() == stamp:
         return 0
     if not PYTHON.exists():
         print(f"making {ENVIRONMENT} ...", flush=True)
         venv.create(ENVIRONMENT, with_pip=True)
-    print(f"installing {', '.join(requirements)} ...", flush=True)
-    files = [part for name in requirements for part in ("-r", str(ROOT / name))]
-    options = ["--quiet", "--disable-pip-version-check"]
-    status = subprocess.call([PYTHON, "-m", "pip", "install", *options, *files])
-    if status == 0:
-        marker.write_text(stamp)
-    return status
+    print(f"installing {', '.join(files)} ...", flush=True)
+    for step in steps:
+        pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        status = subprocess.call([*pip, *step], cwd=ROOT)
+        if status:
+            return status
+    marker.write_text(stamp)
+    return 0
 
 
 if __name__ == "__main__":
