@@ -1,0 +1,55 @@
+"""Takes out of an environment what a deployed service never imports: tests, build tools, the installer itself.
+
+    python deploy/prune.py              the environment of this Python
+    python deploy/prune.py FOLDER       packages installed with `pip install --target FOLDER`
+
+Vercel, Lambda and the container each run it after installing (vercel.json, Makefile, Dockerfile). The list is short on
+purpose: whole folders that no module of the service reaches, so that a package keeps working as its authors shipped it.
+A folder that is already gone is no error, because build caches bring back environments that were pruned before.
+"""
+
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+# Package → its folders that go. An empty list takes the package and its metadata whole.
+UNUSED = {
+    "numpy": ["**/tests"],
+    "onnxruntime": ["transformers", "quantization", "tools", "datasets"],
+    "pip": [],
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Prunes the folder that was named, or this environment; returns the exit status."""
+    if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__)
+        return 0 if len(arguments) == 1 else 2
+    site_packages = Path(arguments[0] if arguments else sysconfig.get_path("platlib")).resolve()
+    if not (site_packages / "onnxruntime").is_dir():
+        print(
+            f"error: {site_packages} holds no onnxruntime: not an environment of Purrdict.", file=sys.stderr
+        )
+        return 2
+    saved = 0
+    for package, patterns in UNUSED.items():
+        if not (site_packages / package).is_dir():
+            continue  # only an environment with an installer has pip
+        for folder in _folders(site_packages, package, patterns):
+            saved += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            shutil.rmtree(folder)
+    print(f"pruned {saved / 1e6:.1f} MB from {site_packages.name}")
+    return 0
+
+
+def _folders(site_packages: Path, package: str, patterns: list[str]) -> list[Path]:
+    if not patterns:
+        return [site_packages / package, *site_packages.glob(f"{package}-*.dist-info")]
+    found = {folder for pattern in patterns for folder in (site_packages / package).glob(pattern)}
+    # The innermost first: a folder may lie in another one of the list.
+    return sorted((folder for folder in found if folder.is_dir()), key=lambda folder: -len(folder.parts))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
