@@ -46,13 +46,14 @@ async function start() {
   if (navigator.maxTouchPoints > 0) document.body.dataset.touch = "";
   stage = new Stage();
   lists = new Lists((item) => select(item));
-  byId("boot").remove();
-  show({ page: true });
   state.settings = await loadSettings();
   status = new Status(state.settings, renderStatus);
   listen();
   renderWhere();
   status.check();
+  // Shown only now, in its final shape, so that nothing jumps.
+  byId("boot").remove();
+  show({ page: true });
 }
 
 // --- choosing photos
@@ -188,6 +189,8 @@ function finish(item) {
   delete item.abort;
   item.slow = false;
   const items = batch();
+  // Cleared away meanwhile: nobody waits for it.
+  if (!state.items.includes(item)) return pump();
   if (items.length < 2 || item.drop !== state.drop) announce(outcome(item));
   else if (items.every(isDone)) announce(text("batch.say.done", { count: items.length, counts: counts(items) }));
   render();
@@ -198,6 +201,7 @@ const outcome = ({ answer, problem }) => (problem ? problemText(problem) : answe
 
 function markSlow(item) {
   item.slow = true;
+  if (item === state.selected && item.where === "api") announce(text("answer.busy.slow"));
   render();
 }
 
@@ -332,7 +336,9 @@ function useLabels(labels) {
 }
 
 function renderQuestion() {
-  setText("question", text("page.question", { labels: state.labels }));
+  const question = text("page.question", { labels: state.labels });
+  setText("question", question);
+  document.title = text("page.title", { question });
 }
 
 // --- the answer

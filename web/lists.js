@@ -57,8 +57,6 @@ export class Lists {
     const [name, number] = stateOf(item);
     button.dataset.state = item.state;
     button.setAttribute("aria-pressed", String(selected));
-    button.setAttribute("aria-label", text("tile.say", { name: item.name, state: number ? `${name}, ${number}` : name }));
-    button.title = item.name;
     label.textContent = name;
     value.textContent = number;
     if (item.photo?.thumbnail && !picture.src) {
@@ -73,9 +71,10 @@ export class Lists {
     const [label, value] = [element("span", { className: "tile-label" }), element("span", { className: "tile-value" })];
     const button = element(
       "button",
-      { type: "button", className: "tile" },
+      { type: "button", className: "tile", title: item.name },
       element("span", { className: "tile-picture" }, picture),
-      element("span", { className: "tile-words" }, label, value),
+      element("span", { className: "visually-hidden" }, text("tile.name", { name: item.name })),
+      element("span", { className: "tile-words" }, label, " ", value),
     );
     button.addEventListener("click", () => this.#onSelect(item));
     return { row: element("li", {}, button), button, picture, label, value };

@@ -29,7 +29,12 @@ export class LocalNetwork {
     this.#worker = new Worker(new URL("local-worker.js", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
     this.#worker.addEventListener("error", () => this.#fail());
-    await this.#ask("load", { runtime, weights, description }, [runtime, weights]);
+    try {
+      await this.#ask("load", { runtime, weights, description }, [runtime, weights]);
+    } catch (problem) {
+      this.#worker.terminate();
+      throw problem;
+    }
     return description;
   }
 

@@ -30,7 +30,7 @@ export async function readPhoto(file, name) {
   if (!bitmap) return unopened(file, name);
   const { width, height } = bitmap;
   const canvas = draw(bitmap, Math.min(1, LONGEST_SIDE / Math.max(width, height)));
-  bitmap.close();
+  bitmap.close?.();
   return {
     name,
     bytes: file.size,
@@ -56,15 +56,30 @@ export async function canvasOf(blob) {
   const bitmap = await decode(blob);
   if (!bitmap) return null;
   const canvas = draw(bitmap, 1);
-  bitmap.close();
+  bitmap.close?.();
   return canvas;
 }
 
+/** The photo in a blob, turned upright; null if this browser can't open it. */
 async function decode(blob) {
   try {
     return await createImageBitmap(blob, { imageOrientation: "from-image" });
+  } catch (error) {
+    // Older browsers don't know that option, and turn what an <img> shows.
+    return error instanceof TypeError ? shown(blob) : null;
+  }
+}
+
+async function shown(blob) {
+  const image = new Image();
+  image.src = URL.createObjectURL(blob);
+  try {
+    await image.decode();
+    return image;
   } catch {
     return null;
+  } finally {
+    URL.revokeObjectURL(image.src);
   }
 }
 

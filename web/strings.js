@@ -9,6 +9,7 @@ const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
 const en = {
   "page.question": ({ labels }) => `${capital(listOf("disjunction").format(labels))}?`,
+  "page.title": "Purrdict: {question}",
   "page.lead": "Show it a photo. A small neural network says how sure it is, and where it looked.",
 
   "choose.title": "Your photo",
@@ -146,7 +147,7 @@ const en = {
   "tile.busy": "looking",
   "tile.failed": "no answer",
   "tile.neither": "neither",
-  "tile.say": "{name}: {state}",
+  "tile.name": "{name}: ",
 
   "settings.open": "Settings",
   "settings.title": "Settings",

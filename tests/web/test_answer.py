@@ -71,6 +71,7 @@ def test_the_page_asks_about_the_labels_of_the_model(world: World, visit: Visit)
     server = world.api(MODEL_DIR=str(world.model_with(labels=["otter", "newt"])))
     page = ready(visit(server.url))
     page.wait_for_selector('h1:has-text("Otter or newt?")')
+    assert page.title() == "Purrdict: Otter or newt?"
     try_sample(page)
     assert set(probabilities(page)) == {"otter", "newt"}
 

@@ -116,6 +116,18 @@ def test_a_photo_on_its_side_is_shown_upright(world: World, visit: Visit) -> Non
     assert page.evaluate("[photo.width, photo.height]") == [300, 451]
 
 
+def test_a_browser_that_cannot_be_told_to_turn_photos_turns_them_all_the_same(
+    world: World, visit: Visit
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    page = ready(visit(world.server.url))
+    # What browsers do with an option value from after their time.
+    page.evaluate("() => { window.createImageBitmap = () => Promise.reject(new TypeError('no such value')) }")
+    choose(page, upload("side.jpg", jpeg(sample("chelsea"), exif=exif)))
+    assert page.evaluate("[photo.width, photo.height]") == [300, 451]
+
+
 def test_what_is_transparent_lies_on_white(world: World, visit: Visit) -> None:
     buffer = io.BytesIO()
     Image.new("RGBA", (1500, 900), (255, 0, 0, 0)).save(buffer, "PNG")
