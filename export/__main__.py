@@ -42,8 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     options.as_typed = provenance.as_command(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # Fabric's notes on its own set-up are no news to the person who trains.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    # What Fabric and the exporter note on their own work is no news to the person who trains.
+    for library in ("lightning_fabric", "onnx_ir", "onnxscript", "torch.onnx"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         return int(options.run(options) or 0)
     except (DataError, ModelError, ParityError, PublishError, TeacherError, TrainingError) as error:

@@ -41,4 +41,12 @@ def commit() -> str:
 
 
 def as_command(arguments: list[str]) -> str:
-    return "python -m export " + shlex.join(arguments)
+    """The command as it was typed, less what only makes sense on this machine: the cache, and where folders lie."""
+    kept: list[str] = []
+    words = iter(arguments)
+    for word in words:
+        if word == "--cache":
+            next(words, None)
+        else:
+            kept.append(Path(word).name if os.path.isabs(word) else word)
+    return "python -m export " + shlex.join(kept)
