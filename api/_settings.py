@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # Vercel refuses larger request bodies before they reach the function.
 DEFAULT_MAX_UPLOAD_BYTES = 4_500_000
-# A 24-megapixel camera photo fits with room; a decoded photo of this size is 120 MB of RGB.
+# Of a JPEG, which is decoded at a fraction of its size; other formats may have five eighths of it (_image.py), so that
+# a 24-megapixel camera photo fits in any of them.
 DEFAULT_MAX_PIXELS = 40_000_000
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
