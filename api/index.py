@@ -20,9 +20,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from api import _apidocs, _settings
-from api._body import BodyError, read_photo, read_photos
+from api._body import MAX_BATCH, BodyError, read_photo, read_photos
 from api._classifier import Classifier, Prediction, available_cpus
-from api._image import ImageError, Photo, decode
+from api._image import READABLE, ImageError, Photo, decode
 from api._page import Page
 from api._registry import ModelError
 from api._registry import load as load_model
@@ -54,6 +54,7 @@ Send a photo to `POST /predict` as the field `file` of a multipart form, or as t
 JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read. Errors are `{"detail": "a sentence that says what to do"}`."""
 
 _BINARY = {"type": "string", "format": "binary"}
+_BINARIES = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": MAX_BATCH}
 
 
 def _error(description: str, example: str) -> dict[str, Any]:
@@ -317,7 +318,7 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
         "/predict/batch",
         response_model=BatchAnswer,
         summary="What is in each of these photos",
-        openapi_extra=_request_body({"files": {"type": "array", "items": _BINARY, "minItems": 1}}),
+        openapi_extra=_request_body({"files": _BINARIES}),
         **common,
     )
     async def predict_batch(request: Request, explain: Explain = False) -> Any:
@@ -351,7 +352,7 @@ def _request_body(properties: dict[str, Any], raw: bool = False) -> dict[str, An
     form = {"schema": {"type": "object", "required": list(properties), "properties": properties}}
     content: dict[str, Any] = {"multipart/form-data": form}
     if raw:
-        content |= {kind: {"schema": _BINARY} for kind in ("image/jpeg", "image/png", "image/webp")}
+        content |= {f"image/{name.lower()}": {"schema": _BINARY} for name in READABLE}
     return {"requestBody": {"required": True, "content": content}}
 
 
