@@ -75,6 +75,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     import uvicorn
 
     # One import path for every platform: this is the object that Vercel and Lambda run too.
+    from api._server import PatientProtocol
     from api.index import app
 
     port = settings.port if options.port is None else options.port
@@ -90,6 +91,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         server_header=False,
         ws="none",
         lifespan="off",
+        http=PatientProtocol,
     )
     return 0
 

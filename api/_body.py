@@ -5,6 +5,7 @@ a body this small is cheaper to keep in memory. python-multipart, the parser und
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from python_multipart.exceptions import FormParserError
@@ -37,22 +38,26 @@ class _Part:
     data: bytearray = field(default_factory=bytearray)
 
 
-async def read_photo(request: Request, limit: int) -> bytes:
+async def read_photo(request: Request, limit: int, count: Callable[[int], None]) -> bytes:
     """The one photo of `POST /predict`: the multipart field `file`, or the body itself with an `image/*` type.
+
+    Args:
+        limit: most bytes of the body.
+        count: told of every further byte held; what it raises ends the reading.
 
     Raises:
         BodyError: too large, too slow, malformed, or no photo in it.
     """
     kind = _content_type(request)
     if kind.startswith(b"image/"):
-        return await _read(request, limit)
+        return await _read(request, limit, count)
     if kind != b"multipart/form-data":
         raise BodyError(
             "Send the photo as the field `file` of a multipart form, "
             "or as the body itself with an image/* content type.",
             422,
         )
-    photos = _files(await _read(request, limit), request.headers["content-type"], "file")
+    photos = _files(await _read(request, limit, count), request.headers["content-type"], "file")
     if len(photos) > 1:
         raise BodyError(
             "The form has several files. Send one as `file`, or several as `files` to /predict/batch.", 422
@@ -60,15 +65,15 @@ async def read_photo(request: Request, limit: int) -> bytes:
     return photos[0]
 
 
-async def read_photos(request: Request, limit: int) -> list[bytes]:
-    """The photos of `POST /predict/batch`: the multipart field `files`, once for each.
+async def read_photos(request: Request, limit: int, count: Callable[[int], None]) -> list[bytes]:
+    """The photos of `POST /predict/batch`: the multipart field `files`, once for each; arguments as above.
 
     Raises:
         BodyError: too large, too slow, malformed, no photo in it, or too many.
     """
     if _content_type(request) != b"multipart/form-data":
         raise BodyError("Send the photos as a multipart form with one field `files` for each.", 422)
-    photos = _files(await _read(request, limit), request.headers["content-type"], "files")
+    photos = _files(await _read(request, limit, count), request.headers["content-type"], "files")
     if len(photos) > MAX_BATCH:
         raise BodyError(f"The form has {len(photos)} photos; send at most {MAX_BATCH} at once.", 413)
     return photos
@@ -78,7 +83,7 @@ def _content_type(request: Request) -> bytes:
     return parse_options_header(request.headers.get("content-type", ""))[0].lower()
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def _read(request: Request, limit: int, count: Callable[[int], None]) -> bytes:
     too_large = BodyError(f"The upload is over the limit of {limit:,} bytes. Send a smaller photo.", 413)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
@@ -89,6 +94,7 @@ async def _read(request: Request, limit: int) -> bytes:
             async for chunk in request.stream():
                 if len(body) + len(chunk) > limit:
                     raise too_large
+                count(len(chunk))
                 body += chunk
     except TimeoutError as error:
         raise BodyError(

@@ -23,6 +23,7 @@ from api import _apidocs, _settings
 from api._body import MAX_BATCH, BodyError, read_photo, read_photos
 from api._classifier import Classifier, Prediction, available_cpus
 from api._image import READABLE, ImageError, Photo, decode
+from api._load import RETRY_AFTER_S, Load, OverloadError
 from api._page import Page
 from api._registry import ModelError
 from api._registry import load as load_model
@@ -71,7 +72,10 @@ _PREDICT_ERRORS = {
     408: _error("The body came too slowly.", "The upload took over 30 seconds. Send a smaller photo."),
     413: _error("Too many bytes, pixels or photos.", "The upload is over the limit of 4,500,000 bytes."),
     422: _error("No file in the request, or a wrong parameter.", "No photo in the field `file`."),
-    503: _error("No usable model.", "No model is published: model/latest cannot be read."),
+    503: _error(
+        "No usable model; or, with the header Retry-After, too many photos waiting.",
+        "No model is published: model/latest cannot be read.",
+    ),
 }
 
 
@@ -83,17 +87,19 @@ class Service:
     classifier: Classifier | None
     reason: str
     workers: ThreadPoolExecutor
+    load: Load
 
     @classmethod
     def start(cls, settings: Settings) -> "Service":
         """Loads the model. A registry without a usable one gives a service that says so."""
         workers = ThreadPoolExecutor(available_cpus(), thread_name_prefix="predict")
+        load = Load(settings.max_upload_bytes)
         try:
             model = load_model(settings.model_dir, settings.model_version)
-            return cls(settings, Classifier(model, settings.threads), "", workers)
+            return cls(settings, Classifier(model, settings.threads), "", workers, load)
         except ModelError as error:
             log.error("no usable model", extra={"fields": {"reason": str(error)}})
-            return cls(settings, None, str(error), workers)
+            return cls(settings, None, str(error), workers, load)
 
     def ready(self) -> Classifier:
         """The classifier.
@@ -105,9 +111,14 @@ class Service:
             raise HTTPException(503, self.reason)
         return self.classifier
 
-    async def work(self, job: Callable[[], _T]) -> _T:
-        """Runs a job off the event loop, on as many threads as there are processors."""
-        return await asyncio.get_running_loop().run_in_executor(self.workers, job)
+    async def work(self, photos: int, job: Callable[[], _T]) -> _T:
+        """Runs a job on so many photos off the event loop, on as many threads as there are processors.
+
+        Raises:
+            OverloadError: too many photos wait already.
+        """
+        with self.load.work(photos):
+            return await asyncio.get_running_loop().run_in_executor(self.workers, job)
 
     def predict(self, data: bytes, explain: bool) -> tuple[Prediction, dict[str, float]]:
         """Decodes and classifies one photo; the timings in milliseconds come along.
@@ -196,6 +207,10 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(ImageError)
     async def refused(request: Request, error: BodyError | ImageError) -> JSONResponse:
         return JSONResponse({"detail": str(error)}, error.status)
+
+    @app.exception_handler(OverloadError)
+    async def overloaded(request: Request, error: OverloadError) -> JSONResponse:
+        return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": str(RETRY_AFTER_S)})
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -307,8 +322,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     )
     async def predict(request: Request, explain: Explain = False) -> Any:
         service.ready()
-        data = await read_photo(request, limit)
-        prediction, timings = await service.work(lambda: service.predict(data, explain))
+        with service.load.upload() as upload:
+            data = await read_photo(request, limit, upload.add)
+            prediction, timings = await service.work(1, lambda: service.predict(data, explain))
         record = record_of(request.scope)
         record.photos, record.timings = 1, timings
         record.prediction, record.recognized = prediction.label, prediction.recognized
@@ -323,8 +339,9 @@ def _add_predictions(app: FastAPI, service: Service) -> None:
     )
     async def predict_batch(request: Request, explain: Explain = False) -> Any:
         service.ready()
-        files = await read_photos(request, limit)
-        results, timings = await service.work(lambda: service.predict_batch(files, explain))
+        with service.load.upload() as upload:
+            files = await read_photos(request, limit, upload.add)
+            results, timings = await service.work(len(files), lambda: service.predict_batch(files, explain))
         record = record_of(request.scope)
         record.photos, record.timings = len(files), timings
         return BatchAnswer(

@@ -1,0 +1,74 @@
+"""How much a process takes on at once: beyond it a client is told to come back, instead of everybody waiting for ever.
+
+Uploads are held in memory, so their bytes are counted together; predictions wait for a processor, so the photos that
+wait are counted too. A client that drips its upload holds only the bytes it has sent: it can't keep others out.
+All of it runs on the event loop, one step at a time, so that plain numbers do.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+# Uploads of the greatest size that may be held together: 288 MB with the default limit.
+UPLOADS_OF_FULL_SIZE = 64
+# At some 10 ms of a processor each, the last in the queue waits a few seconds.
+MAX_PHOTOS_WAITING = 256
+RETRY_AFTER_S = 2
+
+
+class OverloadError(Exception):
+    """The process has enough to do; the request was not looked at and may be sent again."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many photos are waiting. Send this one again in a few seconds.")
+
+
+class Load:
+    """What one process holds and has to do."""
+
+    def __init__(self, max_upload_bytes: int) -> None:
+        self.max_bytes = UPLOADS_OF_FULL_SIZE * max_upload_bytes
+        self.bytes = 0
+        self.photos = 0
+
+    @contextlib.contextmanager
+    def upload(self) -> Iterator["Upload"]:
+        """Counts the bytes of one request until the block ends."""
+        upload = Upload(self)
+        try:
+            yield upload
+        finally:
+            self.bytes -= upload.bytes
+
+    @contextlib.contextmanager
+    def work(self, photos: int) -> Iterator[None]:
+        """Counts photos that wait for a processor or have it.
+
+        Raises:
+            OverloadError: too many wait already.
+        """
+        if self.photos + photos > MAX_PHOTOS_WAITING:
+            raise OverloadError
+        self.photos += photos
+        try:
+            yield
+        finally:
+            self.photos -= photos
+
+
+class Upload:
+    """The bytes that one request has sent so far."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self.bytes = 0
+
+    def add(self, count: int) -> None:
+        """Counts further bytes.
+
+        Raises:
+            OverloadError: all requests together hold too many.
+        """
+        if self._load.bytes + count > self._load.max_bytes:
+            raise OverloadError
+        self._load.bytes += count
+        self.bytes += count
