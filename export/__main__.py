@@ -51,7 +51,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nstopped; what was saved before is whole.", file=sys.stderr)
+        more = " Add --resume to continue." if options.command == "train" else ""
+        print(f"\nstopped; what was saved before is whole.{more}", file=sys.stderr)
         return 130
 
 
@@ -104,7 +105,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
         help="learn from a teacher, EfficientNet-Lite2, that sees this many crops of each photo; 0: no teacher",
     )  # fmt: skip
     parser.add_argument(
-        "--neither-share", type=float, default=default.neither_share, help="share of neither photos in an epoch"
+        "--neither-share",
+        type=float,
+        default=default.neither_share,
+        help="share of neither photos in an epoch",
     )
     parser.add_argument("--ema", type=float, default=default.ema_decay, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=default.seed)
@@ -129,7 +133,14 @@ def _train(options: argparse.Namespace) -> None:
     splits = {split: publish.find(options.data, options.neither, split, labels) for split in ("train", "val")}
     pixels = {split: data.load(photos, options.pixels, options.cache) for split, photos in splits.items()}
     last = train.train(
-        recipe, pixels["train"], pixels["val"], options.out, options.resume, options.cache, options.as_typed, options.devices
+        recipe,
+        pixels["train"],
+        pixels["val"],
+        options.out,
+        options.resume,
+        options.cache,
+        options.as_typed,
+        options.devices,
     )
     print(last)
 
@@ -186,7 +197,7 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
         "publish",
         help="turn a checkpoint into a published model",
         description="Export the run's averaged network to ONNX, quantize it to int8, choose temperature and threshold "
-        "on val, measure it on val and test through the serving code, write the model card, and move it all into place.",
+        "on val, measure it on val and test through the serving code, write the model card, move it all into place.",
     )
     parser.add_argument(
         "--run", dest="folder", type=Path, required=True, help="the --out folder of the training"
@@ -196,6 +207,10 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
     _add_models(parser)
     parser.add_argument("--replace", action="store_true", help="replace a version that is published already")
     parser.add_argument("--keep-latest", action="store_true", help="leave model/latest as it is")
+    parser.add_argument(
+        "--sizes", type=int, nargs="*", default=[], metavar="PIXELS",
+        help="input sizes to choose from on val (default: the last one trained at)",
+    )  # fmt: skip
     parser.add_argument(
         "--seeds", type=Path, nargs="*", default=[], help="other runs of the recipe, for the card"
     )
@@ -207,7 +222,7 @@ def _publish(options: argparse.Namespace) -> None:
 
     model = publish.publish(
         options.folder, options.version, options.models, options.data, options.neither, options.as_typed,
-        options.cache, options.replace, not options.keep_latest, options.seeds,
+        options.cache, options.replace, not options.keep_latest, options.seeds, options.sizes,
     )  # fmt: skip
     print(f"published {model.version}: {model.directory}")
 

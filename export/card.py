@@ -67,8 +67,8 @@ def _training(metadata: dict[str, Any]) -> str:
 
 - Data: {training["data"]}, {training["photos"]:,} photos.
 - {training["epochs"]} epochs: {sizes}. {teacher}
-- SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule, batches of {recipe["batch_size"]},
-  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
+- SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule,
+  batches of {recipe["batch_size"]} per process, weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
   averaged weights (EMA {recipe["ema_decay"]}).
 - {training["hours"]} hours on {training["hardware"]} at lowest priority beside other work, bfloat16.
 - Commit `{training["commit"]}`, seed {recipe["seed"]}.
@@ -89,7 +89,8 @@ def _seeds(metadata: dict[str, Any]) -> str:
     rows = "\n".join(f"| {s['seed']} | {s['epochs']} | {s['val_accuracy']:.2%} |" for s in seeds)
     return f"""## Seeds
 
-Accuracy on val after the last epoch, in PyTorch: mean {mean:.2%}, standard deviation {spread:.2%}. The first is published.
+Accuracy on val after the last epoch, in PyTorch: mean {mean:.2%}, standard deviation {spread:.2%}.
+The first is published.
 
 | seed | epochs | val accuracy |
 | --- | --- | --- |
@@ -100,7 +101,8 @@ def _limits(metadata: dict[str, Any]) -> str:
     labels = " and ".join(metadata["labels"])
     return f"""## Limits
 
-- It knows {labels}. A photo that shows several of them gets one answer; drawings, toys and close relatives are not tested.
+- It knows {labels}. A photo that shows several of them gets one answer; drawings, toys and close relatives
+  are not tested.
 - `recognized` was learned from a small set of everyday photos. It will let some photos of neither pass.
 - The photos are pets at home and in shelters. Night, infrared and wildlife cameras were not seen in training.
 - The whole photo is squashed to a square: a small animal in a large photo may be missed.
@@ -116,5 +118,5 @@ def _licence() -> str:
     return """## Licence
 
 The weights are under the project's MIT licence. They were trained on the Kaggle "Dogs vs. Cats" photos (Asirra, from
-Petfinder.com and Microsoft Research), which may not be passed on, and on photos of ImageNet categories; no photo is part of
-this repository. The teacher's weights (EfficientNet-Lite2) are under Apache-2.0."""
+Petfinder.com and Microsoft Research), which may not be passed on, and on photos of ImageNet categories; no photo is
+part of this repository. The teacher's weights (EfficientNet-Lite2) are under Apache-2.0."""

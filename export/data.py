@@ -279,7 +279,13 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
     """
 
     def __init__(
-        self, pixels: np.ndarray, samples: Samples, size: int, seed: int = 0, view: int = 0, nudge: int | None = None
+        self,
+        pixels: np.ndarray,
+        samples: Samples,
+        size: int,
+        seed: int = 0,
+        view: int = 0,
+        nudge: int | None = None,
     ) -> None:
         self.pixels, self.samples, self.size = pixels, samples, size
         self.seed, self.view, self.nudge = seed, view, nudge

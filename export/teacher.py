@@ -39,6 +39,8 @@ FEATURES = 1280
 VIEW_SEED = 0
 # Weight decay of the linear head, on standardised features.
 HEAD_DECAY = 1e-2
+# From this many samples on, preparing Lite2 for onnxruntime pays for itself on a CPU.
+MANY = 1000
 # Lite2's own preprocessing: (pixel - 127) / 128.
 MEAN, STD = 127.0, 128.0
 
@@ -70,7 +72,7 @@ def learn(
     """Ask the backbone about every view of the recipe, fit the head, and answer. Features are kept in the cache."""
     folder = cache or default_cache()
     key = (VIEW_SEED, recipe.crop_scale, recipe.neither_share, recipe.close_share)
-    backbone = _LazyBackbone(fabric, recipe.teacher_size)
+    backbone = _LazyBackbone(fabric, recipe.teacher_size, many=len(samples) > MANY)
     views = [
         _features(backbone, Crops(pixels.array, samples, recipe.teacher_size, VIEW_SEED, view), folder,
                   f"{pixels.fingerprint} {key}", f"teacher, view {view + 1}/{recipe.views}")
@@ -95,8 +97,8 @@ def learn(
 class _LazyBackbone:
     """Loads EfficientNet-Lite2 when the first crop is asked about: with a full cache it never is."""
 
-    def __init__(self, fabric: Fabric, size: int) -> None:
-        self.fabric, self.size = fabric, size
+    def __init__(self, fabric: Fabric, size: int, many: bool) -> None:
+        self.fabric, self.size, self.many = fabric, size, many
         self.network: nn.Module | None = None
         self.session: onnxruntime.InferenceSession | None = None
 
@@ -105,7 +107,7 @@ class _LazyBackbone:
         if self.network is None:
             self.network = self.fabric.to_device(_Pooled(_load_backbone(self.size)))
         photos = (crops.to(self.fabric.device).float() - MEAN) / STD
-        if self.fabric.device.type == "cpu":
+        if self.fabric.device.type == "cpu" and self.many:
             return self._on_cpu(photos)
         with self.fabric.autocast():
             return self.network(photos.contiguous(memory_format=torch.channels_last)).float()

