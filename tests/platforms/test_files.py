@@ -1,0 +1,89 @@
+"""What the deployment files promise each other; no platform's tools are needed to see it."""
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.conftest import ROOT, require
+
+
+def prune() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("prune", ROOT / "deploy/prune.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def lines(name: str) -> list[str]:
+    text = (ROOT / name).read_text()
+    return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+
+
+@pytest.mark.parametrize("name", ["requirements", "requirements-serve"])
+def test_every_deployed_package_is_pinned_with_its_hashes_and_fits_its_in_file(name: str) -> None:
+    locked = re.findall(r"^([\w.-]+==[\w.]+)( ; [^\\]*)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n?)+)",
+                        (ROOT / f"{name}.txt").read_text(), re.MULTILINE)  # fmt: skip
+    pins = {Requirement(pin).name: pin for pin, _, _ in locked}
+    assert len(pins) == sum(not line.startswith(" ") for line in lines(f"{name}.txt"))
+    for wanted in (line for line in lines(f"{name}.in") if not line.startswith("-")):
+        assert pins[Requirement(wanted).name] == wanted, f"{name}.txt is older than {name}.in"
+
+
+@pytest.mark.parametrize(("package", "patterns"), prune().UNUSED.items())
+def test_what_is_pruned_still_exists_in_the_installed_packages(package: str, patterns: list[str]) -> None:
+    folder = Path(require(package).__file__).parent
+    for pattern in patterns:
+        assert list(folder.glob(pattern)), f"{package} has no {pattern} any more: see deploy/prune.py"
+
+
+def test_pruning_takes_the_listed_folders_and_leaves_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ["numpy/tests/a.py", "numpy/core/tests/a.py", "numpy/core/b.py", "onnxruntime/tools/a.py",
+                 "onnxruntime/capi/b.py", "pip/a.py", "pip-1.0.dist-info/RECORD", "pipeline/b.py"]:  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    for _ in range(2):  # build caches bring pruned environments back
+        assert prune().main([str(tmp_path)]) == 0
+        left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+        assert left == {"numpy/core/b.py", "onnxruntime/capi/b.py", "pipeline/b.py"}
+    assert "pruned" in capsys.readouterr().out
+
+
+def test_pruning_refuses_a_folder_that_is_no_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert prune().main([str(tmp_path)]) == 2
+    assert "onnxruntime" in capsys.readouterr().err
+
+
+def test_the_docker_context_holds_all_that_the_dockerfile_copies_and_no_secret() -> None:
+    copied = [
+        source
+        for line in lines("Dockerfile")
+        if line.startswith("COPY ") and "--from=" not in line
+        for source in line.split()[1:-1]
+    ]
+    ignored = lines(".dockerignore")
+    assert ignored[0] == "*"
+    assert {f"!{source.rstrip('/')}" for source in copied} == {
+        line for line in ignored if line.startswith("!")
+    }
+    assert "**/.env*" in ignored
+
+
+def test_vercel_gets_one_function_from_the_preset_and_no_rewrites() -> None:
+    config = json.loads((ROOT / "vercel.json").read_text())
+    assert config["framework"] == "fastapi"
+    # A rewrite to the function would make every request arrive as /api/index.
+    assert not {"rewrites", "routes", "builds"} & config.keys()
+    assert list(config["functions"]) == ["api/index.py"]
+    excluded = config["functions"]["api/index.py"]["excludeFiles"]
+    assert {".*", "tests/**", "export/**"} <= set(excluded.strip("{}").split(","))
