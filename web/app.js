@@ -7,10 +7,11 @@
 //   photo     see photo.js; answer: as the API gives it; network: milliseconds on the way
 
 import { Problem, UNREACHABLE, curlCommand, hostOf, modelInfo, predict } from "./api.js";
+import { settingsDialog } from "./dialog.js";
 import { announce, byId, copy, element, save, show } from "./dom.js";
 import { Lists, isDone } from "./lists.js";
 import { canvasOf, readPhoto } from "./photo.js";
-import { keyFor, loadSettings, parseApi, setKey, useApi } from "./settings.js";
+import { loadSettings } from "./settings.js";
 import { Stage, answerText, counts, problemText } from "./stage.js";
 import { Status } from "./status.js";
 import { fillIn, formatBytes, formatLargeNumber, formatPercent, text } from "./strings.js";
@@ -36,6 +37,7 @@ const state = {
 let status;
 let stage;
 let lists;
+let openSettings;
 
 start();
 
@@ -48,6 +50,7 @@ async function start() {
   lists = new Lists((item) => select(item));
   state.settings = await loadSettings();
   status = new Status(state.settings, renderStatus);
+  openSettings = settingsDialog(state.settings, takeSettings);
   listen();
   renderWhere();
   status.check();
@@ -93,7 +96,7 @@ function listen() {
   addEventListener("paste", ({ clipboardData }) => take(clipboardData));
   listenForDrops();
   listenToStage();
-  listenToSettings();
+  byId("open-settings").addEventListener("click", openSettings);
   for (const radio of document.querySelectorAll("[name=where]"))
     radio.addEventListener("change", () => answerFrom(radio.value));
   byId("notice-retry").addEventListener("click", () => (state.where === "browser" ? loadLocal() : status.check()));
@@ -292,7 +295,8 @@ function renderStatus() {
   if (problem) setText("notice-text", problemText(problem));
   show({
     "notice-settings": !here && Boolean(problem) && problem.kind !== "offline" && problem.kind !== "noModel",
-    "notice-browser": !here,
+    // Offline there is nothing to load the model from.
+    "notice-browser": !here && (problem?.kind !== "offline" || Boolean(state.local?.ready)),
   });
   if (status.kind === "ready" && !state.described) describeModel();
 }
@@ -429,39 +433,7 @@ function clearHistory() {
 
 // --- settings
 
-function listenToSettings() {
-  const [api, key] = [byId("settings-api"), byId("settings-key")];
-  byId("open-settings").addEventListener("click", openSettings);
-  byId("settings-cancel").addEventListener("click", () => byId("settings").close());
-  key.addEventListener("input", () => (key.dataset.edited = ""));
-  // A key belongs to its API: with another address the field shows that one's, or none.
-  api.addEventListener("input", () => {
-    if (!("edited" in key.dataset)) key.value = keyFor(parseApi(api.value) ?? state.settings.published);
-  });
-  byId("settings-form").addEventListener("submit", saveSettings);
-}
-
-function openSettings() {
-  const { api, published } = state.settings;
-  byId("settings-api").value = api === published ? "" : api;
-  byId("settings-api").placeholder = published;
-  byId("settings-api-wrong").textContent = "";
-  byId("settings-key").value = keyFor(api);
-  delete byId("settings-key").dataset.edited;
-  byId("settings").showModal();
-}
-
-function saveSettings(event) {
-  event.preventDefault();
-  const address = byId("settings-api").value;
-  if (address.trim() && !parseApi(address)) {
-    byId("settings-api-wrong").textContent = text("settings.api.wrong");
-    byId("settings-api").focus();
-    return;
-  }
-  useApi(state.settings, address);
-  setKey(state.settings.api, byId("settings-key").value.trim());
-  byId("settings").close();
+function takeSettings() {
   state.described = false;
   renderWhere();
   status.check();

@@ -116,7 +116,7 @@ export class Stage {
     const [item, base, canvas] = [this.#item, this.#base, byId("photo")];
     const heatmap = byId("heat-switch").checked ? item.answer?.heatmap : null;
     show({ photo: Boolean(base), "photo-none": !base && Boolean(item.photo), "heat-legend": byId("heat-switch").checked });
-    byId("stage").dataset.photo = base ? "shown" : "none";
+    byId("stage").dataset.photo = base ? "shown" : item.photo ? "unopened" : "none";
     if (!base) return;
     const { drawHeatmap, hottestPlace } = heatmap ? await import("./heatmap.js") : {};
     if (this.#item !== item || this.#base !== base) return;

@@ -117,6 +117,7 @@ def test_being_offline_is_said_and_ends_by_itself(world: World, visit: Visit) ->
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
     page.context.set_offline(True)
     assert "This device is offline" in _notice(page)
+    assert not page.locator("#notice").get_by_role("button", name="Answer in this browser").is_visible()
     page.context.set_offline(False)
     page.wait_for_selector(READY)
     assert not page.locator("#notice").is_visible()
