@@ -18,9 +18,8 @@ def test_uploads_together_hold_no_more_than_the_limit_and_give_it_back() -> None
 
 def test_an_upload_that_fails_gives_its_bytes_back() -> None:
     load = Load(max_upload_bytes=10)
-    with pytest.raises(ZeroDivisionError), load.upload() as upload:
-        upload.add(7)
-        raise ZeroDivisionError
+    with pytest.raises(OverloadError), load.upload() as upload:
+        upload.add(load.max_bytes + 1)
     assert load.bytes == 0
 
 
