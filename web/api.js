@@ -14,9 +14,10 @@ export class Problem extends Error {
 /** Kinds that say the API as a whole is out of reach, not that it refused one photo. */
 export const UNREACHABLE = new Set(["offline", "mixed", "cors", "down", "timeout", "notPurrdict", "noModel"]);
 /** Kinds after which the same request may well succeed. */
-const PASSING = new Set(["down", "timeout", "server"]);
+const PASSING = new Set(["down", "timeout", "server", "unavailable"]);
 
-const RETRY_PAUSE_MS = 800;
+/** What an overloaded API asks for in Retry-After, which pages on other origins cannot read. */
+const RETRY_PAUSE_MS = 2000;
 const PROBE_TIMEOUT_MS = 5000;
 
 /** Asks whether the API can predict, which also wakes a sleeping function. */
@@ -111,7 +112,7 @@ function answerOf({ response, body }, api) {
   if (status === 400) throw new Problem("unreadable", { detail });
   if (status === 413) throw new Problem("tooLarge", { detail });
   if (status === 429) throw new Problem("rate");
-  if (status === 503 && detail) throw new Problem("noModel", { detail });
+  if (status === 503 && detail) throw new Problem("unavailable", { detail });
   if (status >= 500) throw new Problem("server", { status, id: response.headers.get("X-Request-ID") });
   if (status === 404 || response.ok) throw new Problem("notPurrdict", about(api));
   throw new Problem("refused", { status, detail });

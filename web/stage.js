@@ -7,7 +7,7 @@ import { formatBytes, formatDuration, formatNumber, formatProbability, text } fr
 
 /** What helps against which problem. */
 const FIXED_IN_SETTINGS = new Set(["keyNeeded", "keyWrong", "mixed", "notPurrdict", "down"]);
-const FIXED_BY_BROWSER = new Set(["cors", "down", "timeout", "noModel", "server", "mixed", "notPurrdict", "rate"]);
+const FIXED_BY_BROWSER = new Set(["cors", "down", "timeout", "noModel", "unavailable", "server", "mixed", "notPurrdict", "rate"]);
 const FINAL = new Set(["notPhoto", "empty", "heic", "undecodable", "unreadable", "tooLarge"]);
 
 /** A problem as a sentence. */

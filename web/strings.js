@@ -62,6 +62,7 @@ const en = {
   "problem.tooLarge": "The API finds this photo too large. {detail}",
   "problem.unreadable": "The API cannot read this photo. {detail}",
   "problem.rate": "The API gets too many requests just now. Wait a little and try again.",
+  "problem.unavailable": "The API cannot answer just now. {detail}",
   "problem.server": "The API failed (HTTP {status}). Try again; if it stays so, tell its owner{request}.",
   "problem.server.request": " the request id {id}",
   "problem.refused": "The API refused the request (HTTP {status}). {detail}",

@@ -1,5 +1,6 @@
 """Whether the API can be reached, and the reason that people can act on when it cannot."""
 
+import json
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -228,7 +229,7 @@ def test_a_photo_that_the_api_finds_too_large_shows_its_sentence(world: World, v
 
 
 def test_a_failing_server_is_tried_twice_and_named_with_its_request_id(world: World, visit: Visit) -> None:
-    page = ready(visit(world.site(api=world.failing(502)), faults=NETWORK_ERRORS))
+    page = ready(visit(world.site(api=world.failing((502, "<html>sorry</html>"))), faults=NETWORK_ERRORS))
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/predict" in request.url else None)
     try_sample(page, wait=FAILED)
@@ -239,9 +240,27 @@ def test_a_failing_server_is_tried_twice_and_named_with_its_request_id(world: Wo
 
 
 def test_too_many_requests_ask_for_patience(world: World, visit: Visit) -> None:
-    page = ready(visit(world.site(api=world.failing(429)), faults=NETWORK_ERRORS))
+    page = ready(visit(world.site(api=world.failing((429, "{}"))), faults=NETWORK_ERRORS))
     try_sample(page, wait=FAILED)
     assert "too many requests" in page.inner_text("#verdict-note")
+
+
+def test_an_overloaded_service_is_asked_again_after_a_pause(world: World, visit: Visit) -> None:
+    busy = (503, json.dumps({"detail": "Too many photos are waiting."}))
+    with world.server.client() as client:
+        photo = jpeg(sample("chelsea"))
+        answer = client.post("/predict?explain=true", files={"file": ("cat.jpg", photo)}).text
+    page = ready(visit(world.site(api=world.failing(busy, (200, answer))), faults=NETWORK_ERRORS))
+    try_sample(page)
+
+
+def test_a_service_that_stays_overloaded_is_quoted(world: World, visit: Visit) -> None:
+    busy = (503, json.dumps({"detail": "Too many photos are waiting."}))
+    page = ready(visit(world.site(api=world.failing(busy)), faults=NETWORK_ERRORS))
+    try_sample(page, wait=FAILED)
+    expected = "The API cannot answer just now. Too many photos are waiting."
+    assert page.inner_text("#verdict-note") == expected
+    assert page.inner_text("#status") == "Ready"
 
 
 def test_one_bad_photo_does_not_call_the_api_unreachable(world: World, visit: Visit) -> None:

@@ -85,9 +85,9 @@ class World:
         recording = Recording()
         return self._stack.enter_context(_proxy(server.url, recording=recording)), recording
 
-    def failing(self, status: int) -> str:
-        """The address of a server whose health is good and whose predictions fail with this status."""
-        return self._stack.enter_context(_serving(functools.partial(_Failing, status)))
+    def failing(self, *answers: tuple[int, str]) -> str:
+        """The address of a server whose health is good and whose predictions get these answers, the last for ever."""
+        return self._stack.enter_context(_serving(functools.partial(_Failing, list(answers))))
 
     def model_with(self, **metadata: Any) -> Path:
         """A copy of the published registry with parts of its metadata changed."""
@@ -130,27 +130,27 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 class _Failing(http.server.BaseHTTPRequestHandler):
-    """The answers of a platform that gives up on a request: nothing that the function wrote."""
+    """What a platform, or a function with too much to do, answers in place of a prediction."""
 
-    def __init__(self, status: int, *arguments: Any) -> None:
-        self._status = status
+    def __init__(self, answers: list[tuple[int, str]], *arguments: Any) -> None:
+        self._answers = answers
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        self._send(200, b'{"status": "healthy", "model_loaded": true, "model_version": "1.0.0"}')
+        self._send(200, '{"status": "healthy", "model_loaded": true, "model_version": "1.0.0"}')
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self._send(self._status, b"<html>sorry</html>")
+        self._send(*(self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]))
 
-    def _send(self, status: int, body: bytes) -> None:
+    def _send(self, status: int, body: str) -> None:
         self.send_response(status)
         self.send_header("Access-Control-Allow-Origin", "*")
         self.send_header("Access-Control-Expose-Headers", "X-Request-ID")
         self.send_header("X-Request-ID", "abc123")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body.encode())
 
     def log_message(self, *_: Any) -> None:
         pass
