@@ -1,0 +1,51 @@
+"""Puts the site of GitHub Pages together: the page, the published model beside it, and where the API is.
+
+    python3 deploy/site.py FOLDER --api https://purrdict.example
+
+The page can run the model in the browser, so it gets the files that the API serves as /model/. Without --api it does
+only that.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Writes the site; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, help="folder to write; it must not exist")
+    parser.add_argument("--api", default="", metavar="URL", help="address of the API, without a path")
+    options = parser.parse_args(arguments)
+    api = options.api.strip().rstrip("/")
+    if api and (urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).netloc):
+        print(f"error: {api!r} is no address. Write one like https://purrdict.example.", file=sys.stderr)
+        return 2
+    if options.folder.exists():
+        print(f"error: {options.folder} exists. Name a new folder.", file=sys.stderr)
+        return 2
+    write(options.folder, api)
+    print(f"{options.folder}: the page, the model and {'the API at ' + api if api else 'no API'}")
+    return 0
+
+
+def write(site: Path, api: str) -> None:
+    """Copies web/ and the published model into `site` and writes its config.json."""
+    version = (ROOT / "model/latest").read_text(encoding="utf-8").strip()
+    shutil.copytree(ROOT / "web", site, ignore=shutil.ignore_patterns("node_modules", ".*", "package*.json"))
+    (site / "model").mkdir()
+    for name in ("model.onnx", "metadata.json"):
+        shutil.copy2(ROOT / "model/versions" / version / name, site / "model" / name)
+    config = json.loads((site / "config.json").read_text(encoding="utf-8"))
+    (site / "config.json").write_text(json.dumps({**config, "api": api}, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
