@@ -19,8 +19,8 @@ _PLOTS = {
 def write(metadata: dict[str, Any], folder: Path) -> str:
     """The card's Markdown; plots that lie in `folder` are shown."""
     sections = [
-        _head(metadata), _figures(metadata), _training(metadata), _seeds(metadata), _limits(metadata),
-        _images(folder), _licence(),
+        _head(metadata), _figures(metadata), _masking(metadata), _training(metadata), _seeds(metadata),
+        _limits(metadata), _images(folder), _licence(),
     ]  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -52,6 +52,20 @@ def _figures(metadata: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def _masking(metadata: dict[str, Any]) -> str:
+    hot, cold = metadata["masking"].get("hot"), metadata["masking"].get("cold")
+    if not hot or not cold:
+        return ""
+    return f"""### Is the heatmap about the animal?
+
+On right answers of val, a quarter of the photo was painted over with its mean colour.
+
+| painted over | answers changed or unrecognized | probability left to the true label |
+| --- | --- | --- |
+| the hottest quarter | {hot["changed"]:.1%} | {hot["confidence"]:.1%} |
+| the coldest quarter | {cold["changed"]:.1%} | {cold["confidence"]:.1%} |"""
+
+
 def _training(metadata: dict[str, Any]) -> str:
     training = metadata["training"]
     recipe = training["recipe"]
@@ -68,9 +82,10 @@ def _training(metadata: dict[str, Any]) -> str:
 - Data: {training["data"]}, {training["photos"]:,} photos.
 - {training["epochs"]} epochs: {sizes}. {teacher}
 - SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule,
-  batches of {recipe["batch_size"]} per process, weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
+  batches of {recipe["batch_size"]} per process,
+  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
   averaged weights (EMA {recipe["ema_decay"]}).
-- {training["hours"]} hours on {training["hardware"]} at lowest priority beside other work, bfloat16.
+- {training["hours"]} hours on {training["hardware"]}, bfloat16.
 - Commit `{training["commit"]}`, seed {recipe["seed"]}.
 
 ```

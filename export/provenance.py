@@ -30,8 +30,8 @@ def hardware() -> str:
 def commit() -> str:
     """The commit of the working tree, with a + when it has changes; empty outside a repository."""
     try:
-        return subprocess.run(  # noqa: S603, S607: the git on the path, with fixed arguments
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+        return subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],  # noqa: S607
             capture_output=True,
             text=True,
             check=True,

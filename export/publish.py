@@ -215,6 +215,7 @@ def _measure(
         metadata["metrics"][split] = figures
     metadata["metrics"]["test"]["latency_ms"] = round(evaluate.latency_ms(model), 2)
     metadata["robustness"] = evaluate.robustness(model, splits["test"])
+    metadata["masking"] = evaluate.masking(model, splits["val"])
     plots.draw_all(scores, metadata["robustness"], folder)
 
 

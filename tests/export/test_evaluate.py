@@ -111,3 +111,16 @@ def test_smaller_and_coarser_uploads_are_smaller_and_coarser(photos: Path) -> No
     with Image.open(io.BytesIO(evaluate._reencode(data_in, side=36))) as image:
         assert min(image.size) == 36
     assert len(evaluate._reencode(data_in, quality=10)) < len(evaluate._reencode(data_in, quality=90))
+
+
+def test_painting_over_the_hot_area_changes_more_answers_than_the_cold_one(
+    published: Path, photos: Path
+) -> None:
+    model = _registry.load(published)
+    result = evaluate.masking(model, find(photos / "photos", None, "test", model.labels))
+    assert result["hot"]["changed"] > result["cold"]["changed"]
+    assert result["hot"]["confidence"] < result["cold"]["confidence"]
+
+
+def test_the_coldest_area_is_counted_off_even_where_all_cells_are_equal() -> None:
+    assert evaluate._coldest(np.zeros((4, 4), dtype=np.float32), 0.25).sum() == 4
