@@ -1,7 +1,9 @@
 """python -m api: serve the classifier, ask it about photos, or open a tunnel to it."""
 
 import argparse
+import contextlib
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,21 +161,46 @@ def _tunnel(options: argparse.Namespace, settings: Settings) -> int:
     except ImportError:
         print("error: the ngrok SDK is not installed. Run: pip install ngrok", file=sys.stderr)
         return 2
+    status = _serve_through(ngrok, options, settings)
+    # The SDK's own threads outlive its calls, failed ones too, and every now and then crash an interpreter that takes
+    # itself apart in order (seen with 1.4.0 and 1.7.0). Nothing is left to do, so leave at once.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _serve_through(ngrok: Any, options: argparse.Namespace, settings: Settings) -> int:
     port = settings.port if options.port is None else options.port
+    token = settings.ngrok_authtoken or ""
     try:
-        listener = ngrok.forward(f"{options.host}:{port}", authtoken=settings.ngrok_authtoken)
+        listener = ngrok.forward(f"{_reachable(options.host)}:{port}", authtoken=token)
     except (ValueError, RuntimeError, OSError) as error:
-        # The SDK raises ValueError(what, why, ...) for everything from no network to a refused token.
+        # The SDK raises ValueError(what, why, ...) for everything from no network to a refused token, and of a refused
+        # token it quotes all of it.
         parts = error.args[0] if error.args and isinstance(error.args[0], tuple) else error.args
-        reason = " ".join(str(part) for part in parts)
+        reason = " ".join(str(part) for part in parts).replace(token, "...")
         print(f"error: no tunnel. ngrok says: {reason}. Check the network and the token.", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(f"public   {listener.url()}", flush=True)
     try:
         return _serve(options, settings)
+    except KeyboardInterrupt:  # while the model is still being loaded
+        return 130
+    except SystemExit as error:  # uvicorn's way to say that it cannot listen; it has said why
+        return error.code if isinstance(error.code, int) else 1
     finally:
-        ngrok.disconnect(listener.url())
+        # A tunnel whose network went away cannot be closed properly, and is closed all the same.
+        with contextlib.suppress(ValueError, RuntimeError, OSError):
+            ngrok.disconnect(listener.url())
         print("tunnel closed", flush=True)
+
+
+def _reachable(host: str) -> str:
+    """The address under which this machine reaches a server that listens on `host`."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened on
+    return f"[{host}]" if ":" in host else host
 
 
 if __name__ == "__main__":
