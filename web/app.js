@@ -49,7 +49,7 @@ async function start() {
   stage = new Stage();
   lists = new Lists((item) => select(item));
   state.settings = await loadSettings();
-  status = new Status(state.settings, renderStatus);
+  status = new Status(state.settings, statusChanged);
   openSettings = settingsDialog(state.settings, takeSettings);
   listen();
   renderWhere();
@@ -226,11 +226,15 @@ function retry(items) {
 // --- who answers
 
 function answerFrom(where) {
+  choosePlace(where);
+  if (where === "browser") loadLocal().catch(() => {});
+}
+
+function choosePlace(where) {
   state.where = where;
   for (const radio of document.querySelectorAll("[name=where]")) radio.checked = radio.value === where;
   renderWhere();
   renderStatus();
-  if (where === "browser") loadLocal().catch(() => {});
 }
 
 /** The network in this browser, loaded once; a failed try may be repeated. */
@@ -269,14 +273,15 @@ function renderWhere() {
   const here = state.where === "browser";
   const { progress, ready, problem } = state.local ?? {};
   byId("footer-docs").href = new URL("docs", state.settings.api);
-  const loading = here && !ready && !problem;
+  const loading = here && state.local && !ready && !problem;
   byId("where-note").textContent = here ? localNote(state.local) : text("where.api.note", { host: hostOf(state.settings.api) });
   byId("where-progress").hidden = !loading;
   byId("where-progress").value = progress ? progress.done / progress.total : 0;
 }
 
 function localNote(local) {
-  if (!local || local.problem) return text("where.browser.note");
+  if (!local) return text("where.browser.later");
+  if (local.problem) return text("where.browser.note");
   if (local.ready) return text("where.browser.ready");
   if (!local.progress || local.progress.done === local.progress.total) return text("where.browser.starting");
   const { done, total } = local.progress;
@@ -284,6 +289,12 @@ function localNote(local) {
 }
 
 // --- status
+
+function statusChanged() {
+  renderStatus();
+  // A site published without an API: the first photo loads the model.
+  if (status.problem?.kind === "notPurrdict" && state.settings.unnamed && !state.items.length) choosePlace("browser");
+}
 
 function renderStatus() {
   const here = state.where === "browser";
@@ -303,7 +314,7 @@ function renderStatus() {
 
 function localStatus(local) {
   if (local?.problem) return ["problem", "status.failed", local.problem];
-  return local?.ready ? ["ready", "status.browser"] : ["waking", "status.loading"];
+  return local && !local.ready ? ["waking", "status.loading"] : ["ready", "status.browser"];
 }
 
 function apiStatus() {

@@ -9,10 +9,13 @@ const DEFAULT_TIMEOUT_S = 30;
 export async function loadSettings() {
   const config = await publishedConfig();
   const asked = new URLSearchParams(location.search).get("api");
-  const published = parseApi(config.api) ?? parseApi(".");
+  const published = parseApi(config.api) ?? new URL(".", location.href).href;
+  const api = parseApi(asked) ?? published;
   return {
     published,
-    api: parseApi(asked) ?? published,
+    api,
+    // Nobody named an API: there may be one beside the page, or none at all.
+    unnamed: !config.api && api === published,
     timeout: (config.timeout_seconds ?? DEFAULT_TIMEOUT_S) * 1000,
   };
 }
@@ -31,7 +34,7 @@ async function publishedConfig() {
 export function parseApi(address) {
   if (!address?.trim()) return null;
   try {
-    const url = new URL(address.trim(), location.href);
+    const url = new URL(address.trim());
     if (!["http:", "https:"].includes(url.protocol)) return null;
     return `${url.origin}${url.pathname.replace(/\/*$/, "/")}`;
   } catch {

@@ -30,6 +30,7 @@ const en = {
   "where.browser": "This browser",
   "where.api.note": "Photos go to {host}.",
   "where.browser.note": "Photos stay on this device.",
+  "where.browser.later": "Photos stay on this device. The first one loads the model.",
   "where.browser.loading": "Loading the model: {done} of {total}",
   "where.browser.starting": "Starting the model…",
   "where.browser.ready": "The model is loaded. Photos stay on this device.",

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import running_server
+from tests.conftest import ROOT, running_server
 from tests.web.actions import (
     ANSWERED,
     BUSY,
@@ -131,10 +131,22 @@ def test_a_service_without_a_model_says_why(world: World, visit: Visit) -> None:
     assert reason in _notice(page)
 
 
-def test_a_site_without_an_api_offers_its_own_browser(world: World, visit: Visit) -> None:
-    page = visit(world.site(api=""), faults=NETWORK_ERRORS)
+def test_a_site_published_without_an_api_answers_by_itself(world: World, visit: Visit) -> None:
+    page = visit(world.site(model=ROOT / "model", api=""), faults=NETWORK_ERRORS)
+    page.wait_for_selector('#status:has-text("Ready, in this browser")')
+    assert page.get_by_role("radio", name="This browser").is_checked()
+    assert "The first one loads the model" in page.inner_text("#where-note")
+    assert not page.locator("#notice").is_visible()
+    try_sample(page)
+    page.get_by_role("radio", name="The API").check(force=True)
     assert "but not as this API" in _notice(page)
-    assert page.locator("#notice").get_by_role("button", name="Answer in this browser").is_visible()
+
+
+def test_a_site_that_names_something_else_than_an_api_says_so(world: World, visit: Visit) -> None:
+    other = world.site()
+    page = visit(world.site(api=other), faults=NETWORK_ERRORS)
+    # Its answers are as unreadable as those of an API that does not allow this page.
+    assert "ALLOWED_ORIGINS" in _notice(page)
 
 
 def test_a_missing_key_is_asked_for_and_its_answer_follows(world: World, visit: Visit) -> None:
@@ -210,7 +222,9 @@ def test_the_address_set_by_hand_stays_in_the_link(world: World, visit: Visit) -
     assert "?" not in page.url
 
 
-@pytest.mark.parametrize("address", ["javascript:alert(1)", "ftp://example.com", "data:text/html,x"])
+@pytest.mark.parametrize(
+    "address", ["javascript:alert(1)", "ftp://example.com", "data:text/html,x", "purrdict.example"]
+)
 def test_only_web_addresses_are_taken(world: World, visit: Visit, address: str) -> None:
     page = ready(visit(f"{world.server.url}?api={address}"))
     page.get_by_role("button", name="Settings").click()
