@@ -6,6 +6,7 @@ too many pixels before any is decoded, let JPEG decode at a fraction of its size
 and flatten, on an image of input size.
 """
 
+import importlib
 import io
 import math
 import time
@@ -98,6 +99,17 @@ class Photo:
     format: str
     decode_ms: float
     resize_ms: float
+
+
+def load_decoders() -> None:
+    """Imports the decoders of the formats that are read, and no others.
+
+    Pillow would import them at the first file that needs one, and with that one all forty that it has. Should the
+    process be out of file descriptors at that moment, WebP and AVIF would count as not installed from then on.
+    """
+    Image.preinit()  # BMP, GIF, JPEG, PNG
+    for name in ("AvifImagePlugin", "MpoImagePlugin", "TiffImagePlugin", "WebPImagePlugin"):
+        importlib.import_module(f"PIL.{name}")
 
 
 def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Photo:

@@ -22,7 +22,7 @@ from fastapi.responses import JSONResponse
 from api import _apidocs, _settings
 from api._body import MAX_BATCH, BodyError, read_photo, read_photos
 from api._classifier import Classifier, Prediction, available_cpus
-from api._image import READABLE, ImageError, Photo, decode
+from api._image import READABLE, ImageError, Photo, decode, load_decoders
 from api._load import RETRY_AFTER_S, Load, OverloadError
 from api._page import Page
 from api._registry import ModelError
@@ -94,6 +94,7 @@ class Service:
         """Loads the model. A registry without a usable one gives a service that says so."""
         workers = ThreadPoolExecutor(available_cpus(), thread_name_prefix="predict")
         load = Load(settings.max_upload_bytes)
+        workers.submit(load_decoders)  # while the model loads
         try:
             model = load_model(settings.model_dir, settings.model_version)
             return cls(settings, Classifier(model, settings.threads), "", workers, load)
