@@ -91,6 +91,12 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
     default = Recipe()
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints and metrics")
     parser.add_argument("--resume", action="store_true", help="continue from the last checkpoint in --out")
+    parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="RUN",
+        help="start from the weights of another run of the same network",
+    )
     parser.add_argument("--network", default=default.network, choices=["classic", "compact", "tiny"])
     parser.add_argument(
         "--sizes", type=_sizes, default="128:8,160:2", help="pixels:epochs, ...; the last size is served"
@@ -128,6 +134,7 @@ def _train(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate, weight_decay=options.weight_decay, mixup=options.mixup,
         label_smoothing=options.label_smoothing, seed=options.seed, views=options.views,
         neither_share=options.neither_share, ema_decay=options.ema,
+        started_from=options.start_from.name if options.start_from else "",
     )  # fmt: skip
     labels = data.find(options.data, "train").labels
     splits = {split: publish.find(options.data, options.neither, split, labels) for split in ("train", "val")}
@@ -141,6 +148,7 @@ def _train(options: argparse.Namespace) -> None:
         options.cache,
         options.as_typed,
         options.devices,
+        start_from=options.start_from / train.LAST if options.start_from else None,
     )
     print(last)
 

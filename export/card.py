@@ -77,6 +77,8 @@ def _training(metadata: dict[str, Any]) -> str:
         if recipe["views"]
         else "It learned from the photos' labels alone."
     )
+    if recipe.get("started_from"):
+        teacher = f"It started from the weights of the run `{recipe['started_from']}`. {teacher}"
     return f"""## Training
 
 - Data: {training["data"]}, {training["photos"]:,} photos.

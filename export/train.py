@@ -60,6 +60,8 @@ class Recipe:
     # Photos of neither are repeated until they are this share of an epoch.
     neither_share: float = 0.1
     seed: int = 0
+    # Words for the run whose weights this one started from; empty when it started from random weights.
+    started_from: str = ""
     # With a teacher: how many different crops of each photo it is asked about (0: no teacher), at which resolution,
     # how many close crops are added, how soft its answers are made, and how much its features count.
     views: int = 0
@@ -123,15 +125,17 @@ def train(
     command: str = "",
     devices: int | str = "auto",
     stop_after: int | None = None,
+    start_from: Path | None = None,
 ) -> Path:
     """Train by the recipe; return the path of the last checkpoint.
 
+    Starts from random weights, or from the averaged weights of the checkpoint `start_from`.
     Writes `last.ckpt` (after every epoch, whole or not at all) and `metrics.jsonl` into `out`. With `stop_after`
     the run ends after that epoch, as if interrupted.
     """
     fabric = Fabric(accelerator="auto", devices=devices, precision="bf16-mixed")
     fabric.launch()
-    state = _start(fabric, recipe, train_pixels, out, resume, command)
+    state = _start(fabric, recipe, train_pixels, out, resume, command, start_from)
     lessons = None
     if recipe.views:
         lessons = learn(fabric, recipe, train_pixels, epoch_samples(recipe, train_pixels), val_pixels, cache)
@@ -182,7 +186,13 @@ def _recipe_from(values: dict[str, Any]) -> Recipe:
 
 
 def _start(
-    fabric: Fabric, recipe: Recipe, pixels: Pixels, out: Path, resume: bool, command: str
+    fabric: Fabric,
+    recipe: Recipe,
+    pixels: Pixels,
+    out: Path,
+    resume: bool,
+    command: str,
+    start_from: Path | None,
 ) -> dict[str, Any]:
     """Fresh state, or the last checkpoint's."""
     last = out / LAST
@@ -193,10 +203,12 @@ def _start(
     out.mkdir(parents=True, exist_ok=True)
     seed_everything(recipe.seed, verbose=False)
     network = build(recipe.network, len(pixels.photos.labels)).to(memory_format=torch.channels_last)
+    learner = Learner(network, taught=recipe.views > 0)
+    if start_from and not resume:
+        _take_weights(learner, start_from)
     log.info("%s: %s parameters", recipe.network, f"{parameter_count(network):,}")
     ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema_decay), use_buffers=True)
     # Norm scales and biases are not decayed: that would pull the features to zero, not regularise them.
-    learner = Learner(network, taught=recipe.views > 0)
     decayed = [p for p in learner.parameters() if p.dim() > 1]
     others = [p for p in learner.parameters() if p.dim() <= 1]
     optimizer = torch.optim.SGD(
@@ -211,11 +223,21 @@ def _start(
         "hardware": provenance.hardware(),
     }  # fmt: skip
     if resume:
-        wanted = state["recipe"]
         fabric.load(last, state)
-        if state["recipe"] != wanted:
+        if _recipe_from(json.loads(state["recipe"])) != recipe:
             raise TrainingError(f"{last} was trained by another recipe: {state['recipe']}")
     return state
+
+
+def _take_weights(learner: Learner, path: Path) -> None:
+    """Start from a checkpoint's averaged network, and from its guess of the teacher's features if it has one."""
+    learner.network.load_state_dict(load_checkpoint(path).network.state_dict())
+    trained = torch.load(path, map_location="cpu", weights_only=True)["learner"]
+    guess = {
+        name.removeprefix("guess."): value for name, value in trained.items() if name.startswith("guess.")
+    }
+    if guess and isinstance(learner.guess, nn.Linear):
+        learner.guess.load_state_dict(guess)
 
 
 def _save(fabric: Fabric, state: dict[str, Any], out: Path) -> None:

@@ -49,6 +49,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert [line["loss"] for line in _lines(tmp_path)] == [line["loss"] for line in _lines(run)]
 
 
+def test_a_run_can_start_from_the_weights_of_another(
+    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+) -> None:
+    pixels = load_pixels("val")
+    gentle = dataclasses.replace(recipe, learning_rate=1e-5, sizes=((64, 1),), started_from=run.name)
+    train.train(gentle, pixels, pixels, tmp_path, start_from=run / train.LAST)
+    assert _lines(tmp_path)[0]["val_accuracy"] == pytest.approx(_lines(run)[-1]["val_accuracy"], abs=0.05)
+
+
 def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
     run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
 ) -> None:
