@@ -85,12 +85,16 @@ class KeyCheck:
             raise _unauthorized(
                 "This service needs an API key. Send it in the header X-API-Key, or as a bearer token."
             )
-        # Every pair is compared, so that the time says nothing of which key, or how much of it, was right.
-        matches = [hmac.compare_digest(_digest(value), digest) for value in sent for digest in self._digests]
-        if not any(matches):
+        if not self.matches(sent):
             raise _unauthorized(
                 "The API key is wrong. Send one of this service's keys in the header X-API-Key."
             )
+
+    def matches(self, sent: Sequence[str]) -> bool:
+        """Whether one of the values sent is a key; the time says nothing of which, or how much of it, was right."""
+        matches = [hmac.compare_digest(_digest(value), digest) for value in sent for digest in self._digests]
+        # Only now, so that every pair was compared.
+        return any(matches)
 
 
 def _digest(key: str) -> bytes:

@@ -1,10 +1,15 @@
-"""Who may call, from where, and what every response tells the browser."""
+"""Who may call, from where, what every response tells the browser, and what no log ever says."""
 
+import contextlib
+import hmac
+import json
+import re
 from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
 
+from api import _security
 from tests.conftest import Server
 
 GOOD = "https://good.example"
@@ -178,3 +183,245 @@ def test_docs_can_be_switched_off(serve: Callable[..., Server]) -> None:
         ]
         assert "docs" not in client.get("/").json()["endpoints"]
         assert client.get("/health").status_code == 200
+
+
+# --- headers on every response, whatever it is ---------------------------------------------------------------------
+
+
+def responses_of_every_kind(client: httpx.Client) -> dict[str, httpx.Response]:
+    weights = client.get("/model/model.onnx")
+    script = client.get("/app.js")
+    big = {"content": bytes(5_000_000), "headers": {"Content-Type": "image/jpeg"}}
+    return {
+        "JSON": client.get("/health"),
+        "the page": client.get("/", headers={"Accept": "text/html"}),
+        "a file of the page": script,
+        "a file unchanged": client.get("/app.js", headers={"If-None-Match": script.headers["ETag"]}),
+        "the model": weights,
+        "the model unchanged": client.get(
+            "/model/model.onnx", headers={"If-None-Match": weights.headers["ETag"]}
+        ),
+        "the documentation": client.get("/docs"),
+        "no such path": client.get("/nowhere"),
+        "no such path, hostile": client.get("/%00%0d%0aSet-Cookie:%20a=b/..%2f..%2fetc/passwd"),
+        "no such method": client.put("/predict"),
+        "no body": client.post("/predict"),
+        "no photo": client.post("/predict", content=b"x", headers={"Content-Type": "image/jpeg"}),
+        "too many bytes": client.post("/predict", **big),
+        "a wrong parameter": client.post("/predict?explain=perhaps"),
+        "a preflight": client.options(
+            "/predict", headers={"Origin": GOOD, "Access-Control-Request-Method": "POST"}
+        ),
+        "HEAD": client.head("/health"),
+    }
+
+
+def test_every_kind_of_response_carries_the_security_headers(
+    client: httpx.Client, guarded: httpx.Client
+) -> None:
+    for asked in (client, guarded):
+        for kind, response in responses_of_every_kind(asked).items():
+            headers = response.headers
+            assert headers["X-Content-Type-Options"] == "nosniff", kind
+            assert headers["X-Frame-Options"] == "DENY", kind
+            assert headers["Referrer-Policy"] == "no-referrer", kind
+            assert "default-src 'none'" in headers["Content-Security-Policy"], kind
+            assert "frame-ancestors 'none'" in headers["Content-Security-Policy"], kind
+            assert headers["Cache-Control"] in ("no-store", "no-cache"), kind
+            assert headers["X-Request-ID"], kind
+            assert "Set-Cookie" not in headers, kind
+            assert "Server" not in headers, kind
+            assert response.status_code < 500, kind
+
+
+def test_every_error_is_json_whatever_the_client_asked_for(client: httpx.Client) -> None:
+    for path in ("/nowhere", "/predict", "/<script>alert(1)</script>"):
+        response = client.get(path, headers={"Accept": "text/html"})
+        assert response.headers["Content-Type"] == "application/json"
+        assert "<script>" not in response.text
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_key_is_compared_in_constant_time_however_early_one_matches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared: list[tuple[int, int]] = []
+    real = hmac.compare_digest
+
+    def watched(a: bytes, b: bytes) -> bool:
+        compared.append((len(a), len(b)))
+        return real(a, b)
+
+    monkeypatch.setattr(_security.hmac, "compare_digest", watched)
+    check = _security.KeyCheck(["first-key", "k", "third-key" * 100])
+    for sent in ("first-key", "third-key" * 100, "wrong", "f"):
+        compared.clear()
+        matches = check.matches([sent])
+        assert matches == (sent in ("first-key", "third-key" * 100))
+        # Digests: as many comparisons, of as many bytes, whatever was sent.
+        assert compared == [(32, 32)] * 3
+
+
+@pytest.mark.parametrize("level", ["DEBUG", "INFO"])
+def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
+    serve: Callable[..., Server], cat_jpeg: bytes, level: str
+) -> None:
+    server = serve(API_KEYS=f"{KEY},other-secret-key", LOG_LEVEL=level)
+    with server.client() as client:
+        files = {"file": ("private-name.jpg", cat_jpeg)}
+        sent = [
+            {"headers": {"X-API-Key": KEY}},
+            {"headers": {"Authorization": f"Bearer {KEY}"}},
+            {"headers": {"X-API-Key": "wrong-secret-guess"}},
+            {"params": {"api_key": KEY}},
+            {"params": {"explain": KEY}, "headers": {"X-API-Key": KEY}},
+            {
+                "headers": {
+                    "X-Request-ID": f"{KEY} {KEY}",
+                    "X-API-Key": KEY,
+                    "User-Agent": KEY,
+                    "Referer": KEY,
+                }
+            },
+        ]
+        answers = [client.post("/predict", files=files, **options) for options in sent]
+        answers.append(client.get(f"/private-path/{KEY}"))
+    assert [answer.status_code for answer in answers] == [200, 200, 401, 401, 422, 200, 404]
+    log = server.log()
+    assert log.count('"message": "request"') >= len(answers)
+    for secret in (KEY, "other-secret-key", "wrong-secret-guess", "private-name", "private-path"):
+        assert secret not in log
+        assert all(secret not in answer.text for answer in answers)
+
+
+@pytest.mark.parametrize(
+    "name", ["API_KEY", "Api-Key", "x-api-key", "KEY", "token", "access_token", "apikey"]
+)
+def test_a_key_in_the_url_is_refused_under_every_usual_name(guarded: httpx.Client, name: str) -> None:
+    response = guarded.post("/predict", params={name: KEY}, headers={"X-API-Key": KEY})
+    assert response.status_code == 401
+    assert KEY not in response.text
+
+
+def test_a_key_does_not_open_the_door_by_being_empty_or_long(guarded: httpx.Client) -> None:
+    for key in ("", " ", "x" * 60_000, f"{KEY} ", f" {KEY}x", f"{KEY}\x00"):
+        try:
+            response = guarded.post("/predict", headers={"X-API-Key": key}, files={"file": b""})
+        except (httpx.LocalProtocolError, httpx.RemoteProtocolError):
+            continue  # no such header can be sent, or the server closed at its header limit
+        if key.strip() == KEY:
+            continue  # HTTP itself trims blanks around a value
+        assert response.status_code in (400, 401)
+        assert response.json()["detail"] if response.status_code == 401 else True
+
+
+# --- origins -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://good.example.evil.com",
+        "https://good.example@evil.com",
+        "https://evil.com#https://good.example",
+        "https://good.example/",
+        "https://good.example:443",
+        "https://sub.good.example",
+        "https://good.exampl",
+        "https://good_example",
+        "https://good.example\\.evil.com",
+        "http://localhost",
+        "http://127.0.0.1:5500",
+        "file://",
+        "null",
+        "*",
+        "",
+    ],
+)
+def test_no_look_alike_origin_is_let_in_by_any_kind_of_response(guarded: httpx.Client, origin: str) -> None:
+    headers = {"Origin": origin}
+    answers = [
+        preflight(guarded, origin),
+        guarded.get("/health", headers=headers),
+        guarded.get("/nowhere", headers=headers),
+        guarded.post("/predict", headers=headers),
+        guarded.get("/model/model.onnx", headers=headers),
+    ]
+    for answer in answers:
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+def test_credentials_are_allowed_to_no_origin_at_all(guarded: httpx.Client) -> None:
+    for answer in (preflight(guarded, GOOD), guarded.get("/health", headers={"Origin": GOOD})):
+        assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+# --- the log -------------------------------------------------------------------------------------------------------
+
+FORGERIES = [
+    "a\nb",
+    'x", "status": 200, "prediction": "dog',
+    '{"level": "CRITICAL"}',
+    "\x1b[2J\x1b[31m",
+    "a" * 65,
+    "é",
+    "a b",
+    "../../etc/passwd",
+    "",
+]
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_request_id_that_is_not_clean_is_replaced(client: httpx.Client, forgery: str) -> None:
+    try:
+        response = client.get("/health", headers={"X-Request-ID": forgery.encode()})
+    except httpx.LocalProtocolError:
+        return  # a client that keeps to HTTP cannot even send it; the next test sends it without one
+    assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
+
+
+def test_no_client_can_forge_a_line_of_the_log(serve: Callable[..., Server], cat_jpeg: bytes) -> None:
+    import socket
+    from urllib.parse import urlsplit
+
+    server = serve()
+    address = urlsplit(server.url)
+    line = b'{"time": "now", "level": "INFO", "message": "request", "prediction": "forged"}'
+    requests = [
+        b"GET /%0a" + line.replace(b" ", b"%20") + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: a\r\nX-Request-ID: a\n" + line + b"\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: a\r\nX-Request-ID: a\rb" + line + b"\r\nConnection: close\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: a\n" + line + b"\nUser-Agent: " + line + b"\r\n\r\n",
+        line + b"\n",
+        b"GET /health HTTP/1.1\r\nHost: "
+        + line
+        + b"\r\nUpgrade: "
+        + line
+        + b"\r\nConnection: upgrade\r\n\r\n",
+        b"FORGED\n" + line + b" / HTTP/1.1\r\n\r\n",
+    ]
+    for request in requests:
+        with socket.create_connection(
+            (str(address.hostname), int(address.port or 80)), timeout=10
+        ) as connection:
+            connection.sendall(request)
+            connection.settimeout(1)
+            with contextlib.suppress(TimeoutError):
+                assert not connection.recv(4096).startswith(b"HTTP/1.1 5")
+    with server.client() as client:
+        client.post("/predict", files={line.decode(): (f"{line.decode()}.jpg", cat_jpeg)})
+    for text in server.log().splitlines():
+        assert "forged" not in text
+        if text.startswith("{"):
+            assert set(json.loads(text)) >= {"time", "level", "message"}
+
+
+def test_the_documentation_loads_nothing_from_strangers(client: httpx.Client) -> None:
+    for path in ("/docs", "/redoc"):
+        response = client.get(path)
+        policy = response.headers["Content-Security-Policy"]
+        assert "https:" not in policy
+        assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", response.text)
