@@ -87,3 +87,30 @@ def test_vercel_gets_one_function_from_the_preset_and_no_rewrites() -> None:
     assert list(config["functions"]) == ["api/index.py"]
     excluded = config["functions"]["api/index.py"]["excludeFiles"]
     assert {".*", "tests/**", "export/**"} <= set(excluded.strip("{}").split(","))
+
+
+DEPLOY = (ROOT / "docs/DEPLOY.md").read_text()
+
+
+def test_each_target_takes_fewer_than_ten_lines() -> None:
+    sections = DEPLOY.split("\n## ")[1:]
+    assert len(sections) == 8
+    for section in sections:
+        commands = [
+            line
+            for block in re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+            for line in block.splitlines()
+        ]
+        assert len(commands) < 10, section.partition("\n")[0]
+
+
+def test_every_file_that_the_deployment_guide_names_exists() -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", DEPLOY)
+    assert all((ROOT / "docs" / target).exists() for target in linked)
+    named = re.findall(r"`((?:\.github|\.ci|deploy)/[\w./-]+)`", DEPLOY)
+    assert named
+    assert [name for name in named if not (ROOT / name).exists()] == []
+    anchors = {
+        "#" + heading.lower().replace(" ", "-") for heading in re.findall(r"^## (.+)$", DEPLOY, re.MULTILINE)
+    }
+    assert set(re.findall(r"\]\((#[\w-]+)\)", DEPLOY)) == anchors

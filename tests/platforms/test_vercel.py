@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import socket
+import statistics
 import subprocess
 import tempfile
 import time
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.platform
 # Bytes. Over 225 MiB the runtime would install packages at every cold start.
 SOURCE_BUDGET = 160e6
 BYTECODE_BUDGET = 195e6
+STARTS = 3
 FRIEND, STRANGER = "https://friend.example", "https://stranger.example"
 
 # Files that a developer may have lying about, and that must never leave the machine in a bundle.
@@ -271,8 +273,13 @@ def test_with_bytecode_the_bundle_keeps_its_budget_and_still_answers(
     print(compiled.report())
     assert sum(compiled.sizes().values()) <= BYTECODE_BUDGET
     assert any(name.startswith("api/__pycache__/index.") for name in compiled.files())
-    for name, built in [("sources", bundle), ("bytecode", compiled)]:
-        with started(built) as runtime:
-            answer = runtime.client.post("/predict", files={"file": cat_jpeg}).json()
-            print(f"{name}: first answer {runtime.seconds_to_answer * 1e3:.0f} ms after the process started")
-        assert answer["prediction"] == "cat"
+    seconds: dict[str, list[float]] = {"sources": [], "bytecode": []}
+    for _ in range(STARTS):
+        for name, built in [("sources", bundle), ("bytecode", compiled)]:
+            with started(built) as runtime:
+                seconds[name].append(runtime.seconds_to_answer)
+                answer = runtime.client.post("/predict", files={"file": cat_jpeg}).json()
+            assert answer["prediction"] == "cat"
+    for name, values in seconds.items():
+        median = statistics.median(values) * 1e3
+        print(f"{name}: first answer {median:.0f} ms after the process starts (median of {STARTS})")
