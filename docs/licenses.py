@@ -1,0 +1,111 @@
+"""Lists the licences of everything that is deployed: python docs/licenses.py writes docs/LICENSES.md.
+
+The packages are those of requirements.txt and requirements-serve.txt, the files those of others that lie in this
+repository. The versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
+"""
+
+import re
+import sys
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "docs" / "LICENSES.md"
+REQUIREMENTS = ("requirements.txt", "requirements-serve.txt")
+
+# Files of others in this repository, by their folder: what, licence, and where its text lies.
+WEB = {
+    "api/_docs": ("Swagger UI, SmartBear, and ReDoc, Redocly", "Apache-2.0, MIT", "LICENSES"),
+    "web/samples": ("photos of scikit-image's `data`", "CC0-1.0, public domain", "LICENSE.md"),
+    "web/vendor/onnxruntime-web": ("ONNX Runtime Web, Microsoft", "MIT", "LICENSE, ThirdPartyNotices.txt"),
+}
+
+# Older packages give the licence as words or as a classifier only.
+_WORDS = {
+    "BSD License": "BSD-3-Clause",
+    "3-Clause BSD License": "BSD-3-Clause",
+    "MIT License": "MIT",
+    "MIT license": "MIT",
+    "Apache 2.0": "Apache-2.0",
+    "Apache-2.0 license": "Apache-2.0",
+}
+
+_NOTICE = re.compile(r"^(licen[cs]e|copying|notice|third.?party)", re.IGNORECASE)
+
+_HEAD = """# Licences of what is deployed
+
+Made by `python docs/licenses.py`; a test holds it to what is installed. Purrdict itself is under the
+[MIT licence](../LICENSE). Each package's own licence files, those of the libraries inside the wheels included, are
+deployed with it, in its `.dist-info` folder or beside its code.
+
+| package | version | licence | licence files |
+| --- | --- | --- | --- |
+"""
+
+
+def main() -> int:
+    """Writes the list; returns the exit status."""
+    TARGET.write_text(text(), encoding="utf-8")
+    print(f"wrote {TARGET.relative_to(ROOT)}")
+    return 0
+
+
+def text() -> str:
+    """The list as Markdown."""
+    rows = [_row(name, version) for name, version in sorted(pins().items())]
+    web = [
+        f"| {what} (`{folder}`) | {licence} | {files} |"
+        for folder, (what, licence, files) in sorted(WEB.items())
+    ]
+    table = "\n".join(["", "| files | licence | text |", "| --- | --- | --- |", *web, ""])
+    return _HEAD + "\n".join(rows) + "\n" + table
+
+
+def pins() -> dict[str, str]:
+    """Every pinned package that is deployed, with its version; those for other systems only are left out."""
+    found = {}
+    for name in REQUIREMENTS:
+        for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;[^\\]*)?", line):
+                marker = match.group(3) or ""
+                if "sys_platform" not in marker and "platform_system" not in marker:
+                    found[match.group(1).lower()] = match.group(2)
+    return found
+
+
+def licence_of(package: Distribution) -> str:
+    """The licence as an SPDX expression where the package knows one."""
+    metadata = package.metadata
+    if expression := metadata["License-Expression"]:
+        return str(expression)
+    words = (metadata["License"] or "").strip()
+    classifiers = [
+        value.rsplit(" :: ", 1)[-1]
+        for value in metadata.get_all("Classifier") or []
+        if value.startswith("License")
+    ]
+    stated = words if words and len(words) < 40 else " / ".join(classifiers)
+    return _WORDS.get(stated, stated) or "UNKNOWN"
+
+
+def _row(name: str, version: str) -> str:
+    try:
+        package = distribution(name)
+    except PackageNotFoundError:
+        sys.exit(
+            f"error: {name} is not installed; run this in the environment of the tests: python3 dev.py install"
+        )
+    if package.version != version:
+        sys.exit(
+            f"error: {name} is {package.version} here, {version} in the requirements: python3 dev.py install"
+        )
+    files = sorted({
+        Path(str(file)).name
+        for file in package.files or []
+        if _NOTICE.search(Path(str(file)).name) and (".dist-info" in str(file) or len(Path(str(file)).parts) == 2)
+    })  # fmt: skip
+    return f"| {name} | {version} | {licence_of(package)} | {', '.join(files) or 'none in the wheel'} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
