@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import ROOT, require_program
@@ -88,6 +89,8 @@ def _readme(path: Path) -> None:
     path.parent.mkdir(exist_ok=True)
     with World() as world, sync_playwright() as playwright:
         _shoot(_browser(playwright), world, answered, path, README)
+    with Image.open(path) as image:
+        image.convert("RGB").save(path, optimize=True)
     print(f"{path.relative_to(ROOT)}: {path.stat().st_size:,} bytes")
 
 
