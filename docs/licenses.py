@@ -1,7 +1,7 @@
 """Lists the licences of everything that is deployed: python docs/licenses.py writes docs/LICENSES.md.
 
 The packages are those of requirements.txt and requirements-serve.txt, the files those of others that lie in this
-repository. The versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
+repository. Versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
 """
 
 import re

@@ -112,7 +112,8 @@ def test_the_lock_has_a_wheel_of_everything_for_every_python_and_platform(
     python: str, platform: str, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:",
-               "--no-deps", "--python-version", python, "--platform", platform, "--platform", platform.replace("2_28", "2_17"),
+               "--no-deps", "--python-version", python, "--platform", platform,
+               "--platform", platform.replace("2_28", "2_17"),
                "--platform", platform.replace("_2_28", "2014"), "-d", str(tmp_path),
                "-r", "requirements.txt"]  # fmt: skip
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
