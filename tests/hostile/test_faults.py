@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import ROOT, Server, clean_environment, free_port, missing
+from tests.conftest import ROOT, Server, clean_environment, free_port, missing, require
 from tests.hostile.clients import crowd
 from tests.hostile.corpus import seeds
 
@@ -198,7 +198,7 @@ def gone(server: Server, port: int) -> bool:
 
 
 def test_a_413_is_read_by_every_client_that_is_still_sending(serve: Callable[..., Server]) -> None:
-    requests = pytest.importorskip("requests")
+    requests = require("requests")
     server = serve(MAX_UPLOAD_BYTES="100000")
     body = bytes(20_000_000)
     url = f"{server.url}/predict"
