@@ -23,6 +23,10 @@ from tests.conftest import ROOT, Server, clean_environment, free_port, missing, 
 from tests.hostile.clients import crowd
 from tests.hostile.corpus import seeds
 
+pytestmark = pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="reads what Linux says in /proc"
+)
+
 PUBLISHED = ROOT / "model"
 JPEG = {"Content-Type": "image/jpeg"}
 

@@ -1,5 +1,7 @@
 """Hostile photos: whatever bytes come, the answer is a picture or a refusal with its reason, soon, in little memory."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -142,11 +144,16 @@ def test_what_is_also_a_page_or_a_script_is_still_only_a_picture() -> None:
             assert outcome(seeds()[name].data + tail) == "200"
 
 
+linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads what Linux says in /proc")
+
+
+@linux
 @pytest.mark.parametrize("name", LITTLE_BOMBS)
 def test_a_bomb_costs_little(name: str) -> None:
     assert_cheap(measure(BOMBS[name]()))
 
 
+@linux
 @pytest.mark.long
 @pytest.mark.parametrize("name", sorted(set(BOMBS) - set(LITTLE_BOMBS)))
 def test_every_other_bomb_costs_little_too(name: str) -> None:
