@@ -38,7 +38,9 @@ _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length behind them
 
 _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323
 _TIFF_PIECES = (273, 324)  # offsets of strips, of tiles
-_TIFF_UNSIGNED = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_TIFF_READ = (_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH)
+# The types of whole numbers that libtiff takes for a size; it refuses a negative one itself.
+_TIFF_WHOLE = {1: "B", 3: "H", 4: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q", 17: "Q", 18: "Q"}
 
 
 def excess(name: str, data: bytes, max_pixels: int) -> str | None:
@@ -137,7 +139,7 @@ def _tiff(data: bytes, max_pixels: int) -> str | None:
 
 
 def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """(tag, count, first value) of the first directory's entries; the value of one that lies elsewhere is its place."""
+    """(tag, count, value) of the first directory's entries; the value only of those that count here, else 0."""
     order = "<" if data[:2] == b"II" else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     offset, number, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
@@ -148,9 +150,11 @@ def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int]]:
     for _ in range(min(entries, 65_535)):
         tag, kind, count = struct.unpack_from(order + entry, data, at)
         at += struct.calcsize(order + entry)
-        letter = _TIFF_UNSIGNED.get(kind, "I")
-        fits = struct.calcsize(letter) <= room
-        (value,) = struct.unpack_from(order + (letter if fits else "I"), data, at)
+        letter = _TIFF_WHOLE.get(kind, "I")
+        place = at
+        if struct.calcsize(letter) > room:
+            (place,) = struct.unpack_from(order + "I", data, at)
+        (value,) = struct.unpack_from(order + letter, data, place) if tag in _TIFF_READ else (0,)
         at += room
         yield tag, count, value
 

@@ -57,7 +57,7 @@ def _zeros(count: int) -> bytes:
 
 def tiff(width: int, height: int, tags: dict[int, tuple[int, list[int]]], data: bytes = b"") -> bytes:
     """A little-endian TIFF whose one directory holds `tags` ({tag: (type, values)}); `data` starts at byte 8."""
-    sizes = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B"}
+    sizes = {1: "B", 2: "B", 3: "H", 4: "I", 7: "B", 16: "Q"}
     entries = {256: (4, [width]), 257: (4, [height]), **tags}
     directory_at = 8 + len(data) + len(data) % 2
     outside_at = directory_at + 2 + 12 * len(entries) + 4
@@ -65,7 +65,9 @@ def tiff(width: int, height: int, tags: dict[int, tuple[int, list[int]]], data: 
     for tag, (kind, values) in sorted(entries.items()):
         packed = struct.pack(f"<{len(values)}{sizes[kind]}", *values)
         directory += struct.pack("<HHI", tag, kind, len(values))
-        if len(packed) <= 4:
+        if kind == 16:
+            directory += struct.pack("<I", values[0])  # where the number lies
+        elif len(packed) <= 4:
             directory += packed.ljust(4, b"\0")
         else:
             directory += struct.pack("<I", outside_at + len(outside))
@@ -516,6 +518,16 @@ def tiff_tile_of_two_gigabytes_that_are_not_there() -> bytes:
     tags = {258: (3, [8]), 259: (3, [8]), 262: (3, [1]), 322: (4, [65_520]), 323: (4, [32_000]),
             324: (4, [8]), 325: (4, [10])}  # fmt: skip
     return tiff(16, 16, tags, _zeros(100))
+
+
+@bomb
+def tiff_tile_whose_size_lies_elsewhere() -> bytes:
+    # As 64-bit numbers, which a classic TIFF has no room for in its directory.
+    size = struct.pack("<Q", 30_000)
+    body = _zeros(1 << 24)
+    tags = {258: (3, [8]), 259: (3, [8]), 262: (3, [1]), 322: (16, [8]), 323: (16, [8]), 324: (4, [16]),
+            325: (4, [len(body)])}  # fmt: skip
+    return tiff(16, 16, tags, size + body)
 
 
 @bomb

@@ -3,16 +3,17 @@
     python -m tests.hostile fuzz --seconds 600
 
 atheris needs Python 3.12 or newer (tests/hostile/requirements.txt). Whatever ends in anything but a picture or a
-refusal, or takes over two seconds of CPU, is written to build/fuzz/ as a file that `python -m api predict` reproduces.
+refusal, or takes over two seconds of CPU or 800 MB in all, is written to build/fuzz/ as a file that `python -m api predict` reproduces.
 """
 
+import resource
 import sys
 import time
 from pathlib import Path
 
 SIZE = 32
 CPU_S = 2.0
-MEMORY_MB = 2_000
+MEMORY_MB = 800
 
 
 def main(seconds: int, findings: Path) -> None:
@@ -50,8 +51,15 @@ def main(seconds: int, findings: Path) -> None:
                 raise
         if time.process_time() - start > CPU_S:
             raise RuntimeError("this file takes too long")
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > MEMORY_MB * 1000:
+            raise RuntimeError("this file takes too much memory")
 
-    limits = [f"-max_total_time={seconds}", "-timeout=20", f"-rss_limit_mb={MEMORY_MB}", "-max_len=140000"]
+    limits = [
+        f"-max_total_time={seconds}",
+        "-timeout=20",
+        f"-rss_limit_mb={2 * MEMORY_MB}",
+        "-max_len=140000",
+    ]
     output = [f"-artifact_prefix={findings}/", "-print_final_stats=1", "-verbosity=1"]
     atheris.Setup([sys.argv[0], str(corpus), *limits, *output], one)
     atheris.Fuzz()

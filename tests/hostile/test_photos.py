@@ -36,6 +36,7 @@ LITTLE_BOMBS = [
     "tiff_of_a_million_strips_of_the_same_bytes",
     "tiff_of_the_greatest_size_that_fits_the_header",
     "tiff_tile_of_two_gigabytes_that_are_not_there",
+    "tiff_tile_whose_size_lies_elsewhere",
     "tiff_whose_directory_points_at_itself",
     "webp_canvas_of_the_greatest_size",
     "webp_header_that_lies",
