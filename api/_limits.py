@@ -141,7 +141,7 @@ def _tiff(data: bytes, max_pixels: int) -> str | None:
 def _tiff_entries(data: bytes) -> Iterator[tuple[int, int, int]]:
     """(tag, count, value) of the first directory's entries; the value only of those that count here, else 0."""
     order = "<" if data[:2] == b"II" else ">"
-    big = data[2:4] in (b"+\0", b"\0+")
+    big = data[2:4] == b"+\0"
     offset, number, entry = ("Q", "Q", "HHQ") if big else ("I", "H", "HHI")
     (at,) = struct.unpack_from(order + offset, data, 8 if big else 4)
     (entries,) = struct.unpack_from(order + number, data, at)

@@ -3,7 +3,8 @@
     python -m tests.hostile fuzz --seconds 600
 
 atheris needs Python 3.12 or newer (tests/hostile/requirements.txt). Whatever ends in anything but a picture or a
-refusal, or takes over two seconds of CPU or 800 MB in all, is written to build/fuzz/ as a file that `python -m api predict` reproduces.
+refusal, or takes over two seconds of CPU or 800 MB in all, is written to build/fuzz/ as a file that
+`python -m api predict` reproduces.
 """
 
 import resource

@@ -72,6 +72,11 @@ def test_a_file_named_wrongly_is_read_by_its_bytes_and_leading_junk_is_refused()
         assert outcome(junk + jpeg) == "400"
 
 
+def test_a_big_endian_bigtiff_whose_head_its_two_readers_understand_differently_is_refused_by_name() -> None:
+    with pytest.raises(ImageError, match="big-endian BigTIFF is not read"):
+        decode(b"MM\0+\0\x08\0\0" + bytes(100), SIZE)
+
+
 @pytest.mark.parametrize("name", ["JPEG plain", "PNG palette of 4 bits", "GIF animated", "BMP run-length coded",
                                   "TIFF packed by JPEG", "WebP lossy", "AVIF plain", "TIFF fax group3"])  # fmt: skip
 def test_a_file_cut_off_anywhere_is_a_picture_or_a_refusal(name: str) -> None:
