@@ -45,10 +45,13 @@ def main(arguments: list[str]) -> int:
     if status:
         print("error: the packages could not be installed; pip says why above.", file=sys.stderr)
         return status
-    try:
-        return subprocess.call([PYTHON, *command, *arguments[1:]], cwd=ROOT)
-    except KeyboardInterrupt:
-        return 130
+    program = subprocess.Popen([PYTHON, *command, *arguments[1:]], cwd=ROOT)
+    while True:
+        try:
+            return program.wait()
+        except KeyboardInterrupt:
+            # Ctrl-C reaches the program too: it answers the photos that it has, and ends.
+            continue
 
 
 def install(steps: list[list[str]]) -> int:

@@ -1,0 +1,49 @@
+"""dev.py: Ctrl-C lets the program that it started end by itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, clean_environment
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process group")
+def test_ctrl_c_waits_for_the_program_to_finish_what_it_does(tmp_path: Path) -> None:
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import signal, sys, time\n"
+        "def end(*_):\n    time.sleep(1); print('ended well', flush=True); sys.exit(0)\n"
+        "signal.signal(signal.SIGINT, end)\nprint('ready', flush=True)\ntime.sleep(60)\n"
+    )
+    code = (
+        "import sys, dev; dev.install = lambda steps: 0; dev.PYTHON = sys.executable; "
+        f"dev.COMMANDS['slow'] = ([], [{str(slow)!r}]); sys.exit(dev.main(['slow']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=clean_environment(),
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.2)  # dev.py must have gone on to wait
+    os.killpg(process.pid, signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert output == "ended well\n"
+    assert process.returncode == 0
+
+
+def test_an_unknown_command_shows_what_there_is() -> None:
+    result = subprocess.run(
+        [sys.executable, "dev.py", "deploy"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "python3 dev.py serve" in result.stdout
