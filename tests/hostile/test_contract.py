@@ -28,7 +28,7 @@ def test_every_response_is_as_documented_where_a_key_is_needed(serve: Callable[.
 @pytest.mark.long
 def test_thousands_of_cases_are_answered_as_documented(server: Server) -> None:
     require("schemathesis")
-    result = check(server.url, examples=600)
+    result = check(server.url, examples=1200)
     assert result.kept, result.report
     assert result.cases > 2_000
 
