@@ -99,7 +99,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
     )
     parser.add_argument("--network", default=default.network, choices=["classic", "compact", "tiny"])
     parser.add_argument(
-        "--sizes", type=_sizes, default="128:8,160:2", help="pixels:epochs, ...; the last size is served"
+        "--sizes",
+        type=_sizes,
+        default="96:30,128:20,160:10",
+        help="pixels:epochs, ...; the last size is served",
     )
     parser.add_argument("--batch-size", type=int, default=default.batch_size)
     parser.add_argument("--learning-rate", type=float, default=default.learning_rate)
@@ -219,6 +222,7 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
         "--sizes", type=int, nargs="*", default=[], metavar="PIXELS",
         help="input sizes to choose from on val (default: the last one trained at)",
     )  # fmt: skip
+    parser.add_argument("--note", default="", help="what a reader of the model card should know about this run")
     parser.add_argument(
         "--seeds", type=Path, nargs="*", default=[], help="other runs of the recipe, for the card"
     )
@@ -230,7 +234,7 @@ def _publish(options: argparse.Namespace) -> None:
 
     model = publish.publish(
         options.folder, options.version, options.models, options.data, options.neither, options.as_typed,
-        options.cache, options.replace, not options.keep_latest, options.seeds, options.sizes,
+        options.cache, options.replace, not options.keep_latest, options.seeds, options.sizes, options.note,
     )  # fmt: skip
     print(f"published {model.version}: {model.directory}")
 

@@ -79,6 +79,7 @@ def _training(metadata: dict[str, Any]) -> str:
     )
     if recipe.get("started_from"):
         teacher = f"It started from the weights of the run `{recipe['started_from']}`. {teacher}"
+    notes = f"\n- {training['note']}" if training.get("note") else ""
     return f"""## Training
 
 - Data: {training["data"]}, {training["photos"]:,} photos.
@@ -88,7 +89,7 @@ def _training(metadata: dict[str, Any]) -> str:
   weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
   averaged weights (EMA {recipe["ema_decay"]}).
 - {training["hours"]} hours on {training["hardware"]}, bfloat16.
-- Commit `{training["commit"]}`, seed {recipe["seed"]}.
+- Commit `{training["commit"]}`, seed {recipe["seed"]}.{notes}
 
 ```
 {training["command"]}

@@ -54,6 +54,7 @@ def publish(
     latest: bool = True,
     seeds: Sequence[Path] = (),
     sizes: Sequence[int] = (),
+    note: str = "",
 ) -> Model:
     """Publish the averaged network of the run's last checkpoint; return the model as the service will load it."""
     if not VERSION.fullmatch(version):
@@ -65,6 +66,7 @@ def publish(
     with staging(models, version) as folder:
         model, float_model = _build(checkpoint, sizes, splits, folder, version, cache)
         metadata = _describe(checkpoint, model, photos_root, neither_root, command, run, seeds)
+        metadata["training"]["note"] = note
         _measure(metadata, model, float_model, splits, folder)
         if (run / METRICS).exists():
             shutil.copy(run / METRICS, folder / METRICS)

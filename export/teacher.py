@@ -163,7 +163,7 @@ def _features(backbone: _LazyBackbone, crops: Crops, folder: Path, key: str, tit
     if not path.exists():
         workers = 0 if backbone.fabric.device.type == "cpu" else min(12, os.cpu_count() or 1)
         loader = DataLoader(crops, batch_size=4 if workers == 0 else 256, num_workers=workers)
-        # One array for all: thousands of small ones, kept between large short-lived ones, would tear the heap to pieces.
+        # One array for all: thousands of small ones, kept between large short-lived ones, fragment the heap.
         found = np.empty((len(crops), FEATURES), dtype=np.float16)
         for batch, _, numbers in tqdm(loader, title, mininterval=1.0):
             found[numbers.numpy()] = backbone(batch).half().cpu().numpy()

@@ -45,11 +45,11 @@ class TrainingError(Exception):
 class Recipe:
     """Everything that decides the outcome, beside the photos. Saved in checkpoints and in the published metadata."""
 
-    network: str = "classic"
+    network: str = "compact"
     # (resolution in pixels, epochs at it); the last resolution is the one that is served.
-    sizes: tuple[tuple[int, int], ...] = ((128, 8), (160, 2))
+    sizes: tuple[tuple[int, int], ...] = ((96, 30), (128, 20), (160, 10))
     batch_size: int = 64
-    learning_rate: float = 0.1
+    learning_rate: float = 0.05
     weight_decay: float = 5e-4
     warmup: float = 0.1
     crop_scale: float = 0.4
@@ -58,13 +58,13 @@ class Recipe:
     mixup: float = 0.0
     ema_decay: float = 0.998
     # Photos of neither are repeated until they are this share of an epoch.
-    neither_share: float = 0.1
+    neither_share: float = 0.12
     seed: int = 0
     # Words for the run whose weights this one started from; empty when it started from random weights.
     started_from: str = ""
     # With a teacher: how many different crops of each photo it is asked about (0: no teacher), at which resolution,
     # how many close crops are added, how soft its answers are made, and how much its features count.
-    views: int = 0
+    views: int = 4
     teacher_size: int = 192
     close_share: float = 0.1
     softness: float = 2.0
@@ -138,7 +138,11 @@ def train(
     state = _start(fabric, recipe, train_pixels, out, resume, command, start_from)
     lessons = None
     if recipe.views:
-        lessons = learn(fabric, recipe, train_pixels, epoch_samples(recipe, train_pixels), val_pixels, cache)
+        # The first process fills the cache, the others read it.
+        with fabric.rank_zero_first():
+            lessons = learn(
+                fabric, recipe, train_pixels, epoch_samples(recipe, train_pixels), val_pixels, cache
+            )
     for epoch in range(state["epoch"], recipe.epochs):
         started = time.perf_counter()
         metrics = _train_epoch(fabric, state, recipe, train_pixels, lessons, epoch)
