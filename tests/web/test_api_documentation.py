@@ -8,7 +8,9 @@ from tests.web.conftest import Visit
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize(("path", "shows"), [("/docs", "#docs .opblock-tag"), ("/redoc", "#docs [role=menuitem]")])
+@pytest.mark.parametrize(
+    ("path", "shows"), [("/docs", "#docs .opblock-tag"), ("/redoc", "#docs [role=menuitem]")]
+)
 def test_the_documentation_comes_up_from_this_host_alone(
     visit: Visit, server: Server, path: str, shows: str
 ) -> None:
