@@ -222,7 +222,9 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
         "--sizes", type=int, nargs="*", default=[], metavar="PIXELS",
         help="input sizes to choose from on val (default: the last one trained at)",
     )  # fmt: skip
-    parser.add_argument("--note", default="", help="what a reader of the model card should know about this run")
+    parser.add_argument(
+        "--note", default="", help="what a reader of the model card should know about this run"
+    )
     parser.add_argument(
         "--seeds", type=Path, nargs="*", default=[], help="other runs of the recipe, for the card"
     )

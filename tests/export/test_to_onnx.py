@@ -13,6 +13,7 @@ import torch
 
 from export import to_onnx, train
 from export.quantize import quantize
+from tests.conftest import ROOT
 
 # Probabilities of the int8 graph may differ this much from the float32 graph's on 95 of 100 photos, and half as much on
 # average. Generous, because this network has few channels over which rounding could average out.
@@ -122,3 +123,10 @@ def test_a_graph_that_computes_something_else_is_refused(
     monkeypatch.setattr(to_onnx, "TOLERANCE", -1.0)
     with pytest.raises(to_onnx.ParityError, match="differs from PyTorch"):
         to_onnx.export(network, 64, tmp_path / "float32.onnx")
+
+
+def test_the_files_name_no_folder_of_the_machine_that_made_them(graphs: Path) -> None:
+    for name in ("float32.onnx", "int8.onnx"):
+        content = (graphs / name).read_bytes()
+        assert str(ROOT).encode() not in content, name
+        assert b"site-packages" not in content, name

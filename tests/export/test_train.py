@@ -107,7 +107,8 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one_whole(
 def test_ctrl_c_keeps_the_last_checkpoint_and_resume_goes_on(photos: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "export", "train", "--data", str(photos / "photos"), "--cache", str(photos / "cache"),
-        "--network", "tiny", "--views", "0", "--sizes", "32:300", "--pixels", "64", "--batch-size", "8", "--out", str(tmp_path),
+        "--network", "tiny", "--views", "0", "--sizes", "32:300", "--pixels", "64", "--batch-size", "8",
+        "--out", str(tmp_path),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
