@@ -3,6 +3,10 @@
 Runs on one CPU, one GPU or several: Lightning Fabric owns devices, precision and distribution. Every random draw
 comes from (seed, epoch, photo), and the whole state is saved after each epoch, so a resumed run continues as if it
 had never stopped.
+
+Result, one run: `--network compact --views 2 --neither-share 0.12 --sizes 80:11,112:13` gave 95.1 % on the test photos
+of Dogs vs. Cats as an int8 file served at 144 pixels (model/versions/0.1.0), in 46 minutes on two busy cores. The
+default recipe is the same, longer and at higher resolution; it has not been run to its end.
 """
 
 from __future__ import annotations
