@@ -1,7 +1,9 @@
 """The README's promises: every command in it exists, and those against the server really answer."""
 
+import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, Server, clean_environment, require, require_program
 
+VERSION = (ROOT / "model" / "latest").read_text().strip()
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 COMMANDS = [line.split("   #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
@@ -28,6 +31,7 @@ def test_ci_runs_exactly_the_readmes_test_command() -> None:
 @pytest.mark.parametrize("command", CURLS)
 def test_every_curl_answers(command: str, server: Server, cat_jpeg: bytes, tmp_path: Path) -> None:
     require_program("curl")
+    shutil.copytree(ROOT / "web" / "samples", tmp_path / "web" / "samples")
     for name in ("photo.jpg", "one.jpg", "two.jpg"):
         (tmp_path / name).write_bytes(cat_jpeg)
     arguments = [word.replace("http://127.0.0.1:8000", server.url) for word in shlex.split(command)]
@@ -50,6 +54,23 @@ def test_every_python_command_is_one_that_its_help_knows(command: str) -> None:
     )
     for flag in flags:
         assert flag in result.stdout, command
+
+
+def test_the_figures_of_the_readme_are_those_of_the_published_model() -> None:
+    metadata = json.loads((ROOT / "model" / "versions" / VERSION / "metadata.json").read_text())
+    test, megabytes = metadata["metrics"]["test"], metadata["weights"]["bytes"] / 1e6
+    low, high = test["accuracy_interval"]
+    words = " ".join(README.split())
+    for figure in (
+        f"{metadata['parameters'] / 1e6:.2f} million parameters in a file of {megabytes:.2f} MB",
+        f"{test['accuracy']:.1%} of {test['photos']:,} test photos".replace("%", " %"),
+        f"({low * 100:.1f} to {high * 100:.1f} %)",
+        f"for {test['neither_unrecognized'] * 100:.0f} %",
+        f"for {test['wrongly_unrecognized'] * 100:.1f} % of cats and dogs",
+        f"model/versions/{VERSION}/README.md",
+        f'"model_version": "{VERSION}"',
+    ):
+        assert figure in words, figure
 
 
 def test_every_file_that_the_readme_links_to_exists() -> None:
