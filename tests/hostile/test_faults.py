@@ -306,8 +306,12 @@ def test_it_serves_from_a_read_only_file_system_without_a_writable_tmp(
     unshare = shutil.which("unshare")
     if not unshare:
         missing("unshare is not installed")
-    # A mount namespace of its own, where the whole tree is read-only and /tmp an empty read-only one.
-    script = 'mount -o remount,bind,ro / && mount -t tmpfs -o ro none /tmp && cd "$0" && ! touch /tmp/x x && exec "$@"'
+    # A mount namespace of its own, where the whole tree is read-only, and /tmp too where that is a mount of its own.
+    script = (
+        "mount -o remount,bind,ro / && "
+        "{ ! touch /tmp/x 2>/dev/null || { rm /tmp/x; mount -o remount,bind,ro /tmp; }; } && "
+        'cd "$0" && ! touch /tmp/x x 2>/dev/null && exec "$@"'
+    )
     space = [unshare, "--user", "--map-root-user", "--mount", "sh", "-c", script, str(ROOT)]
     trial = subprocess.run([*space, "true"], capture_output=True, check=False, text=True)
     if trial.returncode:
