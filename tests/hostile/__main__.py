@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.conftest import ROOT, Server, clean_environment, free_port
+from tests.conftest import ROOT, Server, running_server
 from tests.hostile.bombs import BOMBS
 from tests.hostile.clients import crowd, resident_mb
 from tests.hostile.contract import check
@@ -165,38 +165,11 @@ def _python_with_atheris() -> str | None:
 
 @contextlib.contextmanager
 def _server(**settings: str) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "log"
-        port = free_port()
-        with path.open("w") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "api", "serve", "--port", str(port)],
-                cwd=ROOT,
-                env=clean_environment(**settings),
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        try:
-            server = Server(f"http://127.0.0.1:{port}", process, path)
-            _wait(server)
-            yield server
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _wait(server: Server) -> None:
-    import httpx
-
-    for _ in range(600):
-        if server.process.poll() is not None:
-            raise SystemExit(f"the server ended at its start:\n{server.log()}")
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{server.url}/health", timeout=5, trust_env=False).status_code == 200:
-                return
-        time.sleep(0.1)
-    raise SystemExit(f"the server does not answer, or has no usable model:\n{server.log()}")
+    with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "log", **settings) as server:
+        with server.client() as client:
+            if client.get("/health").status_code != 200:
+                raise SystemExit(f"the server has no usable model:\n{server.log()}")
+        yield server
 
 
 def _peak_mb(server: Server) -> float:
