@@ -110,8 +110,8 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser.add_argument("--mixup", type=float, default=default.mixup, help="alpha of mixup; 0 for none")
     parser.add_argument("--label-smoothing", type=float, default=default.label_smoothing)
     parser.add_argument(
-        "--views", type=int, default=default.views,
-        help="learn from a teacher, EfficientNet-Lite2, that sees this many crops of each photo; 0: no teacher",
+        "--teacher-size", type=int, default=default.teacher_size,
+        help="learn from a teacher, EfficientNet-Lite2, that sees the photos at this many pixels; 0: no teacher",
     )  # fmt: skip
     parser.add_argument(
         "--neither-share",
@@ -135,7 +135,7 @@ def _train(options: argparse.Namespace) -> None:
     recipe = Recipe(
         network=options.network, sizes=options.sizes, batch_size=options.batch_size,
         learning_rate=options.learning_rate, weight_decay=options.weight_decay, mixup=options.mixup,
-        label_smoothing=options.label_smoothing, seed=options.seed, views=options.views,
+        label_smoothing=options.label_smoothing, seed=options.seed, teacher_size=options.teacher_size,
         neither_share=options.neither_share, ema_decay=options.ema,
         started_from=options.start_from.name if options.start_from else "",
     )  # fmt: skip

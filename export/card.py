@@ -71,10 +71,10 @@ def _training(metadata: dict[str, Any]) -> str:
     recipe = training["recipe"]
     sizes = ", then ".join(f"{epochs} at {size} pixels" for size, epochs in recipe["sizes"])
     teacher = (
-        "It learned from the answers and features of a teacher, EfficientNet-Lite2 trained on ImageNet with a linear "
-        f"head for these labels, on {recipe['views']} crops of each photo at {recipe['teacher_size']} pixels. "
-        "Nothing of the teacher is published."
-        if recipe["views"]
+        "It learned from the answers of a teacher, EfficientNet-Lite2 trained on ImageNet with a linear head for these "
+        f"labels, which looked at each photo once at {recipe['teacher_size']} pixels: which label, and which of "
+        "ImageNet's classes. Nothing of the teacher is published."
+        if recipe["teacher_size"]
         else "It learned from the photos' labels alone."
     )
     if recipe.get("started_from"):

@@ -32,8 +32,6 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", "
 VAL_PERCENT, TEST_PERCENT = 8, 12
 # A close crop's share of the photo's area.
 CLOSE_SCALE = (0.05, 0.3)
-# A student's crop differs from the one that its teacher saw by up to this share of the side at each edge.
-NUDGE = 0.06
 # Part of the cache's name: raise it when decoding changes.
 CACHE_FORMAT = 1
 
@@ -236,23 +234,30 @@ def _write_atomically(path: Path, content: bytes) -> None:
 
 @dataclass(frozen=True)
 class Samples:
-    """What one epoch is made of: for each crop the photo's row, its class and the range of its share of the area."""
+    """What one epoch is made of: for each crop the photo's row, its class and where it may be cut from.
+
+    `regions` int [N, 4] holds top, left, height and width; a crop covers at least the share `scales` [N] of its region.
+    """
 
     rows: np.ndarray
     targets: np.ndarray
+    regions: np.ndarray
     scales: np.ndarray
+    # How many of the samples, the last ones, have a region of their own; all others have the whole photo.
+    close: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
-def whole(targets: np.ndarray) -> Samples:
+def whole(targets: np.ndarray, side: int) -> Samples:
     """Every photo once, uncropped: how photos are seen when the model is served."""
-    return Samples(np.arange(len(targets)), targets, np.ones((len(targets), 2)))
+    count = len(targets)
+    return Samples(np.arange(count), targets, np.tile([0, 0, side, side], (count, 1)), np.ones(count))
 
 
 def samples(
-    targets: np.ndarray, labels: int, scale: float, neither_share: float, close_share: float = 0.0
+    targets: np.ndarray, side: int, labels: int, scale: float, neither_share: float, close_share: float = 0.0
 ) -> Samples:
     """Every photo of a label once; photos of neither repeated until they are `neither_share` of the epoch.
 
@@ -265,30 +270,34 @@ def samples(
         repeats = np.resize(of_neither, round(len(of_labels) * neither_share / (1 - neither_share)))
     close = np.linspace(0, len(of_labels) - 1, round(len(of_labels) * close_share)).astype(np.int64)
     rows = np.concatenate([of_labels, repeats, of_labels[close]])
-    scales = np.tile([scale, 1.0], (len(rows), 1))
-    scales[len(rows) - len(close) :] = CLOSE_SCALE
-    return Samples(rows, targets[rows], scales)
+    regions = np.tile([0, 0, side, side], (len(rows), 1))
+    for i, row in enumerate(rows[len(rows) - len(close) :], start=len(rows) - len(close)):
+        regions[i] = _random_box(np.random.default_rng(int(row)), regions[i], *CLOSE_SCALE)
+    return Samples(rows, targets[rows], regions, np.full(len(rows), scale), len(close))
+
+
+def _random_box(random: np.random.Generator, region: np.ndarray, low: float, high: float) -> np.ndarray:
+    """A box inside the region: sides within 3:4 and 4:3 of its own (Szegedy et al. 2014, arXiv:1409.4842)."""
+    top, left, height, width = region
+    area = random.uniform(low, high)
+    ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+    h = max(1, min(height, round(height * (area / ratio) ** 0.5)))
+    w = max(1, min(width, round(width * (area * ratio) ** 0.5)))
+    return np.array([top + random.integers(0, height - h + 1), left + random.integers(0, width - w + 1), h, w])
 
 
 class Crops(Dataset[tuple[Tensor, int, int]]):
     """One random crop a sample, uint8 [3, size, size], with its class and the sample's number.
 
-    The crop depends on nothing but (seed, view, number): the same view can be drawn again in another process, in a
-    resumed run, or for the teacher. A `nudge` moves each edge by up to NUDGE of the crop's side, differently for
-    each value, so that a student who is shown few views never sees the same pixels twice.
+    The crop depends on nothing but (seed, view, number): the same one is drawn again in another process and in a
+    resumed run.
     """
 
     def __init__(
-        self,
-        pixels: np.ndarray,
-        samples: Samples,
-        size: int,
-        seed: int = 0,
-        view: int = 0,
-        nudge: int | None = None,
+        self, pixels: np.ndarray, samples: Samples, size: int, seed: int = 0, view: int = 0
     ) -> None:
         self.pixels, self.samples, self.size = pixels, samples, size
-        self.seed, self.view, self.nudge = seed, view, nudge
+        self.seed, self.view = seed, view
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -299,28 +308,12 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
         crop = np.array(self.pixels[self.samples.rows[number], top : top + height, left : left + width])
         return self.resize(torch.from_numpy(crop)), int(self.samples.targets[number]), number
 
-    def box(self, number: int) -> tuple[int, int, int, int]:
-        """Top, left, height, width of the crop; sides within 3:4 and 4:3 (Szegedy et al. 2014, arXiv:1409.4842)."""
-        side = self.pixels.shape[1]
-        low, high = self.samples.scales[number]
-        if low == 1:
-            return 0, 0, side, side
-        random = np.random.default_rng((self.seed, self.view, number))
-        area = random.uniform(low, high) * side * side
-        ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
-        height = min(side, round((area / ratio) ** 0.5))
-        width = min(side, round((area * ratio) ** 0.5))
-        top, left = random.integers(0, side - height + 1), random.integers(0, side - width + 1)
-        return self._nudged(number, int(top), int(left), height, width)
-
-    def _nudged(self, number: int, top: int, left: int, height: int, width: int) -> tuple[int, int, int, int]:
-        if self.nudge is None:
-            return top, left, height, width
-        random = np.random.default_rng((self.seed, self.view, number, self.nudge))
-        moves = random.uniform(-NUDGE, NUDGE, 4) * np.tile([height, width], 2)
-        edges = np.rint(np.array([top, left, top + height, left + width]) + moves)
-        top, left, bottom, right = np.clip(edges, 0, self.pixels.shape[1]).astype(int).tolist()
-        return top, left, bottom - top, right - left
+    def box(self, number: int) -> np.ndarray:
+        """Top, left, height, width of the crop."""
+        region, scale = self.samples.regions[number], float(self.samples.scales[number])
+        if scale == 1:
+            return region
+        return _random_box(np.random.default_rng((self.seed, self.view, number)), region, scale, 1)
 
     def resize(self, crop: Tensor) -> Tensor:
         """uint8 [h, w, 3] to uint8 [3, size, size]; antialiased, as Pillow resizes where the model is served."""

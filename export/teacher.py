@@ -1,6 +1,8 @@
 """The teacher: EfficientNet-Lite2 trained on ImageNet (Tan and Le 2019, arXiv:1905.11946), with a linear head for our
-labels. It looks once at each of a few crops per photo; the student then learns from its answers for many epochs.
-Only training uses it, nothing of it is published.
+labels. It looks once at each photo and its feature map is kept. Features are pooled by their mean and both heads are
+linear, so the mean over any part of the map is what the teacher says about that part of the photo: a student can be
+shown different crops in every epoch, each with an answer of its own. Only training uses the teacher, nothing of it is
+published.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from export.data import Crops, Pixels, Samples, default_cache, whole
@@ -33,10 +35,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Channels of EfficientNet-Lite2's pooled features.
-FEATURES = 1280
-# Views do not depend on the recipe's seed: runs that differ in nothing else share the teacher's answers.
-VIEW_SEED = 0
+# Channels of EfficientNet-Lite2's features, its pixels per cell of the map, and the classes of ImageNet.
+FEATURES, STRIDE, IMAGENET = 1280, 32, 1000
 # Weight decay of the linear head, on standardised features.
 HEAD_DECAY = 1e-2
 # From this many samples on, preparing Lite2 for onnxruntime pays for itself on a CPU.
@@ -51,63 +51,121 @@ class TeacherError(Exception):
 
 @dataclass(frozen=True)
 class Lessons:
-    """What the teacher says about every sample of every view.
+    """What the teacher knows about every sample of an epoch, whichever way it is cropped.
 
-    `features` float16 [views, samples, FEATURES], standardised; `logits` float32 [views, samples, K + 1].
+    `maps` float16 [photos, g, g, FEATURES], of whole photos, and `close_maps`, the same of the close crops' regions.
+    The heads are for standardised features: `head` for the labels, `imagenet` for the classes of ImageNet.
     """
 
-    features: Tensor
-    logits: Tensor
+    maps: np.ndarray
+    close_maps: np.ndarray
+    head: nn.Linear
+    imagenet: nn.Linear
 
-    def answers(self, view: int, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [N, K + 1] and features [N, FEATURES] for some samples of a view, on the samples' device."""
-        where = numbers.cpu()
-        device = numbers.device
-        return self.logits[view][where].to(device), self.features[view][where].to(device).float()
+    def features(self, crops: Crops, number: int) -> Tensor:
+        """The mean features float32 [FEATURES] over the part of the sample's map that its crop covers."""
+        samples = crops.samples
+        first_close = len(samples) - samples.close
+        if number >= first_close:
+            cells = self.close_maps[number - first_close]
+        else:
+            cells = self.maps[samples.rows[number]]
+        grid = cells.shape[0]
+        y, x, height, width = (crops.box(number) - np.array([*samples.regions[number][:2], 0, 0])).tolist()
+        _, _, region_height, region_width = samples.regions[number].tolist()
+        down = _coverage(y / region_height * grid, (y + height) / region_height * grid, grid)
+        across = _coverage(x / region_width * grid, (x + width) / region_width * grid, grid)
+        share = (down[:, None] * across).ravel()
+        return torch.from_numpy(share @ cells.reshape(grid * grid, -1).astype(np.float32))
+
+    @torch.no_grad()
+    def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits [N, K + 1] and ImageNet logits [N, IMAGENET] for features, on the features' device."""
+        for head in (self.head, self.imagenet):
+            head.to(features.device)
+        return with_neither(self.head(features)), self.imagenet(features)
+
+
+def _coverage(start: float, end: float, grid: int) -> np.ndarray:
+    """How much of each of `grid` cells in a row lies between start and end, as shares float32 that sum to 1."""
+    edges = np.arange(grid + 1)
+    covered = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0, None)
+    return (covered / covered.sum()).astype(np.float32)
+
+
+class TaughtCrops(Dataset[tuple[Tensor, int, Tensor]]):
+    """Crops with their class and the teacher's features of each crop."""
+
+    def __init__(self, crops: Crops, lessons: Lessons) -> None:
+        self.crops, self.lessons = crops, lessons
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, number: int) -> tuple[Tensor, int, Tensor]:
+        crop, target, _ = self.crops[number]
+        return crop, target, self.lessons.features(self.crops, number)
 
 
 def learn(
     fabric: Fabric, recipe: Recipe, pixels: Pixels, samples: Samples, val_pixels: Pixels, cache: Path | None
 ) -> Lessons:
-    """Ask the backbone about every view of the recipe, fit the head, and answer. Features are kept in the cache."""
+    """Ask the backbone about every photo and fit the head. Maps are kept in the cache (about 160 KB a photo)."""
     folder = cache or default_cache()
-    key = (VIEW_SEED, recipe.crop_scale, recipe.neither_share, recipe.close_share)
-    backbone = _LazyBackbone(fabric, recipe.teacher_size, many=len(samples) > MANY)
-    views = [
-        _features(backbone, Crops(pixels.array, samples, recipe.teacher_size, VIEW_SEED, view), folder,
-                  f"{pixels.fingerprint} {key}", f"teacher, view {view + 1}/{recipe.views}")
-        for view in range(recipe.views)
-    ]  # fmt: skip
-    features = torch.from_numpy(np.stack(views))
-    val_crops = Crops(val_pixels.array, whole(val_pixels.targets), recipe.teacher_size)
-    val = torch.from_numpy(_features(backbone, val_crops, folder, val_pixels.fingerprint, "teacher, val"))
-    mean = features.float().mean(dim=(0, 1))
-    std = features.float().std(dim=(0, 1)).clamp(min=1e-4)
-    features = ((features.float() - mean) / std).half()
-    # A close crop keeps its photo's class only by luck: the head does not learn from them, it names them.
-    honest = torch.from_numpy(samples.scales[:, 1] == 1)
-    targets = torch.from_numpy(samples.targets)[honest].repeat(recipe.views)
-    head = _fit_head(features[:, honest].flatten(0, 1).float(), targets, len(pixels.photos.labels))
+    size, side = recipe.teacher_size, pixels.array.shape[1]
+    backbone = _Backbone(fabric, size)
+    photos = Crops(pixels.array, whole(pixels.targets, side), size)
+    maps = _maps(backbone, photos, folder, pixels.fingerprint, "teacher, photos")
+    last = slice(len(samples) - samples.close, None)
+    close = Crops(
+        pixels.array,
+        Samples(samples.rows[last], samples.targets[last], samples.regions[last], np.ones(samples.close)), size,
+    )  # fmt: skip
+    close_key = f"{pixels.fingerprint} close {samples.close}"
+    close_maps = _maps(backbone, close, folder, close_key, "teacher, close crops")
+    val_photos = Crops(val_pixels.array, whole(val_pixels.targets, side), size)
+    val_maps = _maps(backbone, val_photos, folder, val_pixels.fingerprint, "teacher, val")
+
+    features = torch.from_numpy(_pooled(maps))
+    val = torch.from_numpy(_pooled(val_maps))
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-4)
+    head = _fit_head((features - mean) / std, torch.from_numpy(pixels.targets), len(pixels.photos.labels))
+    # The head takes the features as they are: standardising is a part of its weights.
     with torch.no_grad():
-        logits = torch.stack([with_neither(head(view.float())) for view in features])
-        _report(with_neither(head((val.float() - mean) / std)), torch.from_numpy(val_pixels.targets))
-    return Lessons(features, logits)
+        head.weight /= std
+        head.bias -= head.weight @ mean
+        _report(with_neither(head(val)), torch.from_numpy(val_pixels.targets))
+    return Lessons(maps, close_maps, head.requires_grad_(False), backbone.imagenet())
 
 
-class _LazyBackbone:
-    """Loads EfficientNet-Lite2 when the first crop is asked about: with a full cache it never is."""
+def _pooled(maps: np.ndarray) -> np.ndarray:
+    """The mean of each map, float32 [photos, FEATURES]."""
+    return np.stack([photo.mean(axis=(0, 1), dtype=np.float32) for photo in maps])
 
-    def __init__(self, fabric: Fabric, size: int, many: bool) -> None:
-        self.fabric, self.size, self.many = fabric, size, many
+
+class _Backbone:
+    """EfficientNet-Lite2 without its pooling; prepared for the device when the first crop is asked about."""
+
+    def __init__(self, fabric: Fabric, size: int) -> None:
+        self.fabric, self.size = fabric, size
+        self.backbone = _load_backbone(size)
         self.network: nn.Module | None = None
         self.session: onnxruntime.InferenceSession | None = None
 
+    @property
+    def grid(self) -> int:
+        return -(-self.size // STRIDE)
+
+    def imagenet(self) -> nn.Linear:
+        """The backbone's own last layer, which names the classes of ImageNet."""
+        return self.backbone._fc.cpu().requires_grad_(False)  # type: ignore[union-attr, operator, return-value]
+
     def __call__(self, crops: Tensor) -> Tensor:
-        """Crops uint8 [N, 3, size, size] to pooled features float32 [N, FEATURES]."""
+        """Crops uint8 [N, 3, size, size] to feature maps float32 [N, g, g, FEATURES]."""
         if self.network is None:
-            self.network = self.fabric.to_device(_Pooled(_load_backbone(self.size)))
+            self.network = self.fabric.to_device(_Cells(self.backbone))
         photos = (crops.to(self.fabric.device).float() - MEAN) / STD
-        if self.fabric.device.type == "cpu" and self.many:
+        if self.fabric.device.type == "cpu":
             return self._on_cpu(photos)
         with self.fabric.autocast():
             return self.network(photos.contiguous(memory_format=torch.channels_last)).float()
@@ -118,20 +176,21 @@ class _LazyBackbone:
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "lite2.onnx"
                 torch.onnx.export(
-                    self.network, (photos[:2],), str(path), dynamo=True, external_data=False, verbose=False,
-                    dynamic_shapes=({0: torch.export.Dim("photos", min=1)},), input_names=["photos"],
+                    self.network, (photos[:1].repeat(2, 1, 1, 1),), str(path), dynamo=True, external_data=False,
+                    verbose=False, dynamic_shapes=({0: torch.export.Dim("photos", min=1)},), input_names=["photos"],
                 )  # fmt: skip
-                self.session = session(path, threads=torch.get_num_threads())
+                # The other processes of this machine wait until this one is through.
+                self.session = session(path, threads=os.cpu_count() or 1)
         return torch.from_numpy(np.asarray(self.session.run(None, {"photos": photos.numpy()})[0]))
 
 
-class _Pooled(nn.Module):
+class _Cells(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, photos: Tensor) -> Tensor:
-        return self.network.extract_features(photos).mean(dim=(2, 3))  # type: ignore[operator, no-any-return]
+        return self.network.extract_features(photos).permute(0, 2, 3, 1)  # type: ignore[operator, no-any-return]
 
 
 def _load_backbone(size: int) -> nn.Module:
@@ -154,26 +213,24 @@ def _load_backbone(size: int) -> nn.Module:
 
 
 @torch.inference_mode()
-def _features(backbone: _LazyBackbone, crops: Crops, folder: Path, key: str, title: str) -> np.ndarray:
-    """Pooled features float16 [samples, FEATURES], from the cache if they are there."""
-    digest = hashlib.sha256(
-        f"{key} {crops.size} {crops.seed} {crops.view} {len(crops)}".encode()
-    ).hexdigest()[:24]
-    path = folder / f"lite2-{digest}.npy"
+def _maps(backbone: _Backbone, crops: Crops, folder: Path, key: str, title: str) -> np.ndarray:
+    """Feature maps float16 [crops, g, g, FEATURES], memory-mapped, from the cache if they are there."""
+    digest = hashlib.sha256(f"{key} {crops.size} {len(crops)}".encode()).hexdigest()[:24]
+    path = folder / f"lite2-maps-{digest}.npy"
     if not path.exists():
         workers = 0 if backbone.fabric.device.type == "cpu" else min(12, os.cpu_count() or 1)
-        loader = DataLoader(crops, batch_size=4 if workers == 0 else 256, num_workers=workers)
-        # One array for all: thousands of small ones, kept between large short-lived ones, fragment the heap.
-        found = np.empty((len(crops), FEATURES), dtype=np.float16)
-        for batch, _, numbers in tqdm(loader, title, mininterval=1.0):
-            found[numbers.numpy()] = backbone(batch).half().cpu().numpy()
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part.npy")
+        loader = DataLoader(crops, batch_size=8 if workers == 0 else 256, num_workers=workers)
+        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+        shape = (len(crops), backbone.grid, backbone.grid, FEATURES)
+        found = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
         try:
-            np.save(beside, found)
+            for batch, _, numbers in tqdm(loader, title, mininterval=1.0):
+                found[numbers.numpy()] = backbone(batch).half().cpu().numpy()
+            found.flush()
             os.replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)
-    return np.load(path)
+    return np.load(path, mmap_mode="r")
 
 
 def _fit_head(features: Tensor, targets: Tensor, labels: int) -> nn.Linear:

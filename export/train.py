@@ -33,7 +33,7 @@ from export import provenance
 from export.augment import Augment, mixup
 from export.data import Crops, Pixels, Samples, samples, whole
 from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
-from export.teacher import FEATURES, VIEW_SEED, Lessons, learn
+from export.teacher import IMAGENET, Lessons, TaughtCrops, learn
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +66,12 @@ class Recipe:
     seed: int = 0
     # Words for the run whose weights this one started from; empty when it started from random weights.
     started_from: str = ""
-    # With a teacher: how many different crops of each photo it is asked about (0: no teacher), at which resolution,
-    # how many close crops are added, how soft its answers are made, and how much its features count.
-    views: int = 4
-    teacher_size: int = 192
+    # With a teacher: the resolution at which it sees the photos (0: no teacher), how many close crops are added, how
+    # soft its answers are made, and how much its names for ImageNet's classes count.
+    teacher_size: int = 256
     close_share: float = 0.1
     softness: float = 2.0
-    feature_weight: float = 4.0
+    imagenet_weight: float = 1.0
 
     @property
     def epochs(self) -> int:
@@ -106,15 +105,16 @@ class Checkpoint:
 
 
 class Learner(nn.Module):
-    """The network with a head that guesses the teacher's features from its own. The head is never published."""
+    """The network with a head that guesses what the teacher calls a photo among ImageNet's classes: which breed of dog,
+    or what it is that is no cat or dog. That says more about a photo than its label. The head is never published."""
 
     def __init__(self, network: ResidualCNN, taught: bool) -> None:
         super().__init__()
         self.network = network
-        self.guess = nn.Linear(network.classifier.in_features, FEATURES) if taught else nn.Identity()
+        self.guess = nn.Linear(network.classifier.in_features, IMAGENET) if taught else nn.Identity()
 
     def forward(self, photos: Tensor) -> tuple[Tensor, Tensor]:
-        """Photos float [N, 3, H, W] to label logits [N, K] and, if there is a teacher, its guessed features."""
+        """Photos float [N, 3, H, W] to label logits [N, K] and, if there is a teacher, ImageNet logits."""
         pooled = self.network.pooled(photos)
         return self.network.classifier(pooled), self.guess(pooled)
 
@@ -141,7 +141,7 @@ def train(
     fabric.launch()
     state = _start(fabric, recipe, train_pixels, out, resume, command, start_from)
     lessons = None
-    if recipe.views:
+    if recipe.teacher_size:
         # The first process fills the cache, the others read it.
         with fabric.rank_zero_first():
             lessons = learn(
@@ -211,7 +211,7 @@ def _start(
     out.mkdir(parents=True, exist_ok=True)
     seed_everything(recipe.seed, verbose=False)
     network = build(recipe.network, len(pixels.photos.labels)).to(memory_format=torch.channels_last)
-    learner = Learner(network, taught=recipe.views > 0)
+    learner = Learner(network, taught=recipe.teacher_size > 0)
     if start_from and not resume:
         _take_weights(learner, start_from)
     log.info("%s: %s parameters", recipe.network, f"{parameter_count(network):,}")
@@ -238,7 +238,7 @@ def _start(
 
 
 def _take_weights(learner: Learner, path: Path) -> None:
-    """Start from a checkpoint's averaged network, and from its guess of the teacher's features if it has one."""
+    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one."""
     learner.network.load_state_dict(load_checkpoint(path).network.state_dict())
     trained = torch.load(path, map_location="cpu", weights_only=True)["learner"]
     guess = {
@@ -291,27 +291,23 @@ def _train_epoch(
     seed_everything(recipe.seed * 10_007 + epoch, verbose=False)
     learner, ema, optimizer = state["learner"], state["ema"], state["optimizer"]
     learner.train()
-    epoch_seed = recipe.seed * 10_007 + epoch
-    epoch_crops = epoch_samples(recipe, pixels)
-    if lessons:
-        view = epoch % recipe.views
-        crops = Crops(pixels.array, epoch_crops, recipe.size_at(epoch), VIEW_SEED, view, nudge=epoch_seed)
-    else:
-        view = epoch
-        crops = Crops(pixels.array, epoch_crops, recipe.size_at(epoch), recipe.seed, view)
-    loader = _loader(fabric, crops, recipe.batch_size, shuffle=True)
+    crops = Crops(
+        pixels.array, epoch_samples(recipe, pixels), recipe.size_at(epoch), recipe.seed, view=epoch
+    )
+    dataset = TaughtCrops(crops, lessons) if lessons else crops
+    loader = _loader(fabric, dataset, recipe.batch_size, shuffle=True)
     augment = Augment(recipe.colour).to(fabric.device)
     total = torch.zeros((), device=fabric.device)
     bar = tqdm(
         loader, f"epoch {epoch + 1}/{recipe.epochs} at {crops.size} px", disable=not fabric.is_global_zero,
         mininterval=1.0,
     )  # fmt: skip
-    for step, (batch, targets, numbers) in enumerate(bar):
+    for step, (batch, targets, taught) in enumerate(bar):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, (epoch + step / len(loader)) / recipe.epochs)
         wanted = functional.one_hot(targets, len(state["labels"]) + 1).float()
         if lessons:
-            loss = _taught_loss(learner, augment(batch), *lessons.answers(view, numbers), recipe)
+            loss = _taught_loss(learner, augment(batch), *lessons.answers(taught), recipe)
         else:
             loss = _loss(learner, augment(batch), wanted, recipe)
         optimizer.zero_grad(set_to_none=True)
@@ -331,9 +327,10 @@ def _train_epoch(
 
 def epoch_samples(recipe: Recipe, pixels: Pixels) -> Samples:
     """The samples of every epoch of a recipe."""
-    close_share = recipe.close_share if recipe.views else 0.0
+    close_share = recipe.close_share if recipe.teacher_size else 0.0
     return samples(
-        pixels.targets, len(pixels.photos.labels), recipe.crop_scale, recipe.neither_share, close_share
+        pixels.targets, pixels.array.shape[1], len(pixels.photos.labels), recipe.crop_scale, recipe.neither_share,
+        close_share,
     )  # fmt: skip
 
 
@@ -347,21 +344,22 @@ def _loss(learner: nn.Module, photos: Tensor, wanted: Tensor, recipe: Recipe) ->
 
 
 def _taught_loss(
-    learner: nn.Module, photos: Tensor, teacher_logits: Tensor, teacher_features: Tensor, recipe: Recipe
+    learner: nn.Module, photos: Tensor, teacher_logits: Tensor, teacher_imagenet: Tensor, recipe: Recipe
 ) -> Tensor:
-    """Match the teacher's answer (Hinton et al. 2015, arXiv:1503.02531) and its features on the same crop.
+    """Match the teacher's answers about the same crop, for the labels and for ImageNet's classes.
 
-    Following a patient teacher (Beyer et al. 2021, arXiv:2106.05237), the photos' own labels play no part: the teacher
-    learned from them, and it sees which crop lost the animal and which photo is labelled wrongly.
+    Knowledge distillation (Hinton et al. 2015, arXiv:1503.02531). Following a patient teacher (Beyer et al. 2021,
+    arXiv:2106.05237), the photos' own labels play no part: the teacher learned from them, and it sees which crop lost
+    the animal and which photo is labelled wrongly.
     """
     wanted = (teacher_logits / recipe.softness).softmax(dim=1)
+    wanted_imagenet = teacher_imagenet.softmax(dim=1)
     if recipe.mixup:
-        photos, (wanted, teacher_features) = mixup(photos, [wanted, teacher_features], recipe.mixup)
-    logits, features = learner(photos)
+        photos, (wanted, wanted_imagenet) = mixup(photos, [wanted, wanted_imagenet], recipe.mixup)
+    logits, imagenet = learner(photos)
     answer = functional.cross_entropy(with_neither(logits.float()) / recipe.softness, wanted)
-    return recipe.softness**2 * answer + recipe.feature_weight * functional.mse_loss(
-        features.float(), teacher_features
-    )
+    names = functional.cross_entropy(imagenet.float(), wanted_imagenet)
+    return recipe.softness**2 * answer + recipe.imagenet_weight * names
 
 
 @torch.no_grad()
@@ -370,7 +368,7 @@ def evaluate_crops(
 ) -> dict[str, float]:
     """Accuracy between the labels on whole photos, and how often photos of neither look unlike any label."""
     network.eval()
-    loader = _loader(fabric, Crops(pixels.array, whole(pixels.targets), size), batch_size)
+    loader = _loader(fabric, Crops(pixels.array, whole(pixels.targets, pixels.array.shape[1]), size), batch_size)
     # Right, photos of labels, seen as neither, photos of neither, sum of losses.
     totals = torch.zeros(5, device=fabric.device)
     for batch, targets, _ in loader:
