@@ -283,7 +283,9 @@ def _random_box(random: np.random.Generator, region: np.ndarray, low: float, hig
     ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
     h = max(1, min(height, round(height * (area / ratio) ** 0.5)))
     w = max(1, min(width, round(width * (area * ratio) ** 0.5)))
-    return np.array([top + random.integers(0, height - h + 1), left + random.integers(0, width - w + 1), h, w])
+    return np.array(
+        [top + random.integers(0, height - h + 1), left + random.integers(0, width - w + 1), h, w]
+    )
 
 
 class Crops(Dataset[tuple[Tensor, int, int]]):
@@ -293,9 +295,7 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
     resumed run.
     """
 
-    def __init__(
-        self, pixels: np.ndarray, samples: Samples, size: int, seed: int = 0, view: int = 0
-    ) -> None:
+    def __init__(self, pixels: np.ndarray, samples: Samples, size: int, seed: int = 0, view: int = 0) -> None:
         self.pixels, self.samples, self.size = pixels, samples, size
         self.seed, self.view = seed, view
 

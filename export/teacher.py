@@ -66,10 +66,8 @@ class Lessons:
         """The mean features float32 [FEATURES] over the part of the sample's map that its crop covers."""
         samples = crops.samples
         first_close = len(samples) - samples.close
-        if number >= first_close:
-            cells = self.close_maps[number - first_close]
-        else:
-            cells = self.maps[samples.rows[number]]
+        close = number >= first_close
+        cells = self.close_maps[number - first_close] if close else self.maps[samples.rows[number]]
         grid = cells.shape[0]
         y, x, height, width = (crops.box(number) - np.array([*samples.regions[number][:2], 0, 0])).tolist()
         _, _, region_height, region_width = samples.regions[number].tolist()
@@ -163,7 +161,7 @@ class _Backbone:
     def __call__(self, crops: Tensor) -> Tensor:
         """Crops uint8 [N, 3, size, size] to feature maps float32 [N, g, g, FEATURES]."""
         if self.network is None:
-            self.network = self.fabric.to_device(_Cells(self.backbone))
+            self.network = self.fabric.to_device(_Cells(self.backbone).eval())
         photos = (crops.to(self.fabric.device).float() - MEAN) / STD
         if self.fabric.device.type == "cpu":
             return self._on_cpu(photos)

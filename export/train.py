@@ -291,9 +291,7 @@ def _train_epoch(
     seed_everything(recipe.seed * 10_007 + epoch, verbose=False)
     learner, ema, optimizer = state["learner"], state["ema"], state["optimizer"]
     learner.train()
-    crops = Crops(
-        pixels.array, epoch_samples(recipe, pixels), recipe.size_at(epoch), recipe.seed, view=epoch
-    )
+    crops = Crops(pixels.array, epoch_samples(recipe, pixels), recipe.size_at(epoch), recipe.seed, view=epoch)
     dataset = TaughtCrops(crops, lessons) if lessons else crops
     loader = _loader(fabric, dataset, recipe.batch_size, shuffle=True)
     augment = Augment(recipe.colour).to(fabric.device)
@@ -368,7 +366,9 @@ def evaluate_crops(
 ) -> dict[str, float]:
     """Accuracy between the labels on whole photos, and how often photos of neither look unlike any label."""
     network.eval()
-    loader = _loader(fabric, Crops(pixels.array, whole(pixels.targets, pixels.array.shape[1]), size), batch_size)
+    loader = _loader(
+        fabric, Crops(pixels.array, whole(pixels.targets, pixels.array.shape[1]), size), batch_size
+    )
     # Right, photos of labels, seen as neither, photos of neither, sum of losses.
     totals = torch.zeros(5, device=fabric.device)
     for batch, targets, _ in loader:

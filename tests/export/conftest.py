@@ -83,7 +83,7 @@ def recipe() -> Any:
         learning_rate=0.05,
         ema_decay=0.9,
         neither_share=0.3,
-        views=0,
+        teacher_size=0,
     )
 
 

@@ -119,43 +119,44 @@ def test_the_cache_is_read_when_photos_are_the_same_and_rebuilt_when_one_changes
 
 def test_a_crop_depends_on_seed_view_and_number_alone(load_pixels: Callable[..., Any]) -> None:
     pixels = load_pixels("train")
-    samples = data.samples(pixels.targets, 2, scale=0.4, neither_share=0.3)
+    samples = data.samples(pixels.targets, 64, 2, scale=0.4, neither_share=0.3)
 
-    def crop(seed: int, view: int, nudge: int | None = None) -> torch.Tensor:
-        return data.Crops(pixels.array, samples, 32, seed, view, nudge)[5][0]
+    def crop(seed: int, view: int) -> torch.Tensor:
+        return data.Crops(pixels.array, samples, 32, seed, view)[5][0]
 
     assert torch.equal(crop(0, 1), crop(0, 1))
     assert not torch.equal(crop(0, 1), crop(0, 2))
     assert not torch.equal(crop(0, 1), crop(1, 1))
-    assert not torch.equal(crop(0, 1), crop(0, 1, nudge=3))
-    assert torch.equal(crop(0, 1, nudge=3), crop(0, 1, nudge=3))
 
 
-def test_nudged_crops_stay_inside_the_photo_and_near_the_teachers(load_pixels: Callable[..., Any]) -> None:
+def test_crops_stay_inside_their_region_and_cover_their_share_of_it(load_pixels: Callable[..., Any]) -> None:
     pixels = load_pixels("train")
-    samples = data.samples(pixels.targets, 2, scale=0.4, neither_share=0.3, close_share=0.5)
-    seen = data.Crops(pixels.array, samples, 32)
-    for nudge in range(3):
-        nudged = data.Crops(pixels.array, samples, 32, nudge=nudge)
+    samples = data.samples(pixels.targets, 64, 2, scale=0.4, neither_share=0.3, close_share=0.5)
+    for view in range(3):
+        crops = data.Crops(pixels.array, samples, 32, view=view)
         for number in range(len(samples)):
-            top, left, height, width = nudged.box(number)
-            assert 0 <= top < top + height <= 64
-            assert 0 <= left < left + width <= 64
-            expected = seen.box(number)
-            assert max(abs(a - b) for a, b in zip((top, left), expected[:2], strict=True)) <= 0.06 * 64 + 1
+            top, left, height, width = crops.box(number)
+            region_top, region_left, region_height, region_width = samples.regions[number]
+            assert region_top <= top < top + height <= region_top + region_height <= 64
+            assert region_left <= left < left + width <= region_left + region_width <= 64
+            # Sides are rounded to whole pixels, and a long side ends at the region's edge.
+            assert height * width >= 0.3 * region_height * region_width
 
 
 def test_photos_of_neither_fill_their_share_and_close_crops_come_last() -> None:
     targets = np.array([0] * 50 + [1] * 50 + [2] * 7)
-    samples = data.samples(targets, 2, scale=0.4, neither_share=0.2, close_share=0.1)
+    samples = data.samples(targets, 64, 2, scale=0.4, neither_share=0.2, close_share=0.1)
     assert (samples.targets == 2).sum() == 25
     assert len(samples) == 100 + 25 + 10
-    assert (samples.scales[-10:, 1] < 1).all()
+    assert samples.close == 10
+    areas = samples.regions[:, 2] * samples.regions[:, 3] / 64**2
+    assert (areas[:-10] == 1).all()
+    assert ((areas[-10:] > 0.04) & (areas[-10:] < 0.31)).all()
     assert (samples.targets[-10:] < 2).all()
 
 
 def test_the_whole_photo_at_its_own_size_is_left_as_it_is(load_pixels: Callable[..., Any]) -> None:
     pixels = load_pixels("val")
-    crop, target, number = data.Crops(pixels.array, data.whole(pixels.targets), 64)[3]
+    crop, target, number = data.Crops(pixels.array, data.whole(pixels.targets, 64), 64)[3]
     np.testing.assert_array_equal(crop.permute(1, 2, 0).numpy(), pixels.array[3])
     assert (target, number) == (0, 3)

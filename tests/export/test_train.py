@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -107,7 +108,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one_whole(
 def test_ctrl_c_keeps_the_last_checkpoint_and_resume_goes_on(photos: Path, tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "export", "train", "--data", str(photos / "photos"), "--cache", str(photos / "cache"),
-        "--network", "tiny", "--views", "0", "--sizes", "32:300", "--pixels", "64", "--batch-size", "8",
+        "--network", "tiny", "--teacher-size", "0", "--sizes", "32:300", "--pixels", "64", "--batch-size", "8",
         "--out", str(tmp_path),
     ]  # fmt: skip
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -141,19 +142,42 @@ def test_a_student_follows_the_teacher_and_asks_it_once(
     from export import teacher
 
     pixels, val = load_pixels("train"), load_pixels("val")
-    taught = dataclasses.replace(recipe, views=2, teacher_size=64, close_share=0.1, sizes=((48, 4),))
+    taught = dataclasses.replace(recipe, teacher_size=64, close_share=0.1, sizes=((48, 4),))
     cache = tmp_path / "cache"
     cache.mkdir()
     train.train(taught, pixels, val, tmp_path / "run", cache=cache)
     lines = _lines(tmp_path / "run")
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert lines[-1]["val_accuracy"] > 0.6
-    # Two views of the training samples and the val photos, each asked about once and kept.
+    # The training photos, the close crops and the val photos, each asked about once and kept.
     assert len(list(cache.glob("lite2-*.npy"))) == 3
-    monkeypatch.setattr(teacher, "_load_backbone", lambda size: pytest.fail("the teacher was asked again"))
+    monkeypatch.setattr(teacher._Backbone, "__call__", lambda *_: pytest.fail("the teacher was asked again"))
     train.train(
         dataclasses.replace(taught, seed=1), pixels, val, tmp_path / "seed1", cache=cache, stop_after=1
     )
+
+
+def test_the_teachers_answer_for_a_crop_is_the_mean_of_what_it_saw_there() -> None:
+    from export.data import Crops, Samples
+    from export.teacher import FEATURES, Lessons
+
+    maps = np.zeros((1, 2, 2, FEATURES), dtype=np.float16)
+    maps[0, :, :, 0] = [[1, 2], [3, 4]]
+    close_maps = np.full((1, 2, 2, FEATURES), 7, dtype=np.float16)
+    lessons = Lessons(maps, close_maps, torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
+
+    def seen(region: list[int], box: list[int], close: int = 0) -> float:
+        samples = Samples(np.array([0]), np.array([0]), np.array([region]), np.array([0.5]), close)
+        crops = Crops(np.zeros((1, 64, 64, 3), dtype=np.uint8), samples, 32)
+        crops.box = lambda number: np.array(box)  # type: ignore[method-assign]
+        return lessons.features(crops, 0)[0].item()
+
+    whole = [0, 0, 64, 64]
+    assert seen(whole, whole) == pytest.approx(2.5)
+    assert seen(whole, [0, 0, 32, 32]) == pytest.approx(1)
+    assert seen(whole, [32, 32, 32, 32]) == pytest.approx(4)
+    assert seen(whole, [0, 16, 32, 32]) == pytest.approx(1.5)
+    assert seen([8, 8, 20, 20], [10, 12, 10, 10], close=1) == pytest.approx(7)
 
 
 def test_the_published_architectures_keep_within_their_budgets() -> None:

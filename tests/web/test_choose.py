@@ -113,7 +113,7 @@ def test_a_photo_on_its_side_is_shown_upright(world: World, visit: Visit) -> Non
     exif[0x0112] = 6
     page = ready(visit(world.server.url))
     choose(page, upload("side.jpg", jpeg(sample("chelsea"), exif=exif)))
-    assert page.evaluate("[photo.width, photo.height]") == [300, 451]
+    page.wait_for_function("() => photo.width === 300 && photo.height === 451")
 
 
 def test_a_browser_that_cannot_be_told_to_turn_photos_turns_them_all_the_same(
@@ -125,7 +125,7 @@ def test_a_browser_that_cannot_be_told_to_turn_photos_turns_them_all_the_same(
     # What browsers do with an option value from after their time.
     page.evaluate("() => { window.createImageBitmap = () => Promise.reject(new TypeError('no such value')) }")
     choose(page, upload("side.jpg", jpeg(sample("chelsea"), exif=exif)))
-    assert page.evaluate("[photo.width, photo.height]") == [300, 451]
+    page.wait_for_function("() => photo.width === 300 && photo.height === 451")
 
 
 def test_what_is_transparent_lies_on_white(world: World, visit: Visit) -> None:
