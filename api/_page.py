@@ -4,6 +4,7 @@ Only files on the list are ever opened, so there is no path for a client to clim
 out of the function the list is empty and the API works without its page.
 """
 
+import functools
 import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +24,13 @@ _TYPES = {
 }
 _NOT_SERVED = ("node_modules", "package.json", "package-lock.json")
 
-for _suffix, _type in _TYPES.items():
+
+@functools.cache
+def _learn_types() -> None:
     # Windows registries and slim containers know some of these under other names, which browsers refuse as modules.
-    mimetypes.add_type(_type, _suffix)
+    # Done for the first file, not at the start: the first call reads the machine's own list from disk.
+    for suffix, media_type in _TYPES.items():
+        mimetypes.add_type(media_type, suffix)
 
 
 class Page:
@@ -53,6 +58,7 @@ class Page:
         return serve
 
     async def _answer(self, name: str, request: Request) -> Response:
+        _learn_types()
         response = await self._files.get_response(name, request.scope)
         response.headers["Content-Security-Policy"] = CSP_PAGE
         # Browsers keep a copy and ask each time whether it is still the newest (ETag, 304).
