@@ -6,12 +6,13 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import cold_start, latency, memory, rivals, throughput
+from benchmarks import cold_start, latency, memory, rivals, throughput, vercel
 from benchmarks._measure import busy, machine
 from benchmarks._report import HEADER, RESULTS, Row
 
 PARTS: dict[str, Callable[[], list[Row]]] = {
     "cold_start": cold_start.main,
+    "vercel": vercel.main,
     "latency": latency.main,
     "throughput": throughput.main,
     "memory": memory.main,

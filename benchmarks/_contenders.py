@@ -4,8 +4,14 @@ from benchmarks._measure import Contender
 
 PURRDICT = Contender("Purrdict", ("{python}", "-m", "api", "serve", "--port", "{port}"))
 
+# The old service with the network that it had, and the same program with this project's network.
 CLASSROOM = Contender(
-    "FastAPI + PyTorch fp32",
+    "FastAPI + PyTorch, classroom's network",
+    ("{python}", "-m", "benchmarks.contenders.classroom", "{port}", "classic"),
+    needs=("torch",),
+)
+CLASSROOM_SAME = Contender(
+    "FastAPI + PyTorch, same network",
     ("{python}", "-m", "benchmarks.contenders.classroom", "{port}"),
     needs=("torch",),
 )

@@ -176,14 +176,18 @@ class Running:
         return total
 
 
+def clean_environment() -> dict[str, str]:
+    """The shell's environment without settings of Purrdict, and without what keeps Python from caching bytecode."""
+    unwanted = ("API_KEYS", "MODEL_VERSION", "THREADS", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if name not in unwanted}
+
+
 @contextlib.contextmanager
 def running(contender: Contender, first_request: bytes) -> Iterator[tuple[Running, float]]:
     """Starts the contender; gives it and the seconds from process start to its first answered photo."""
     port = free_port()
     command = [part.format(port=port, python=sys.executable) for part in contender.command]
-    environment = {
-        name: value for name, value in os.environ.items() if name not in ("API_KEYS", "MODEL_VERSION")
-    }
+    environment = clean_environment()
     environment |= {"PORT": str(port), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     process = subprocess.Popen(

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, pairwise, photo, ratio, running
+from benchmarks._measure import ROOT, Sample, clean_environment, pairwise, photo, ratio, running
 from benchmarks._report import Row, pyplot, save_plot
 
 RUNS = 15
@@ -19,7 +19,7 @@ import time; marks = [("interpreter", time.monotonic())]
 def mark(name): marks.append((name, time.monotonic()))
 import numpy, onnxruntime; mark("numpy, onnxruntime")
 import PIL.Image; mark("Pillow")
-import fastapi; mark("FastAPI")
+from api import _start; _start.begin(); import fastapi; mark("FastAPI")
 import uvicorn; mark("uvicorn")
 import api.index; mark("app and model")
 import json; print(json.dumps(marks))
@@ -54,7 +54,7 @@ def _served(data: bytes) -> float:
 def _bare(path: Path) -> float:
     start = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -79,7 +79,12 @@ def _parts() -> dict[str, float]:
     """Seconds of each part of a start, from a process that imports them one after the other."""
     start = time.monotonic()
     result = subprocess.run(
-        [sys.executable, "-c", _MARKS], cwd=ROOT, check=True, capture_output=True, text=True
+        [sys.executable, "-c", _MARKS],
+        cwd=ROOT,
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
     )
     marks: list[tuple[str, float]] = json.loads(result.stdout.splitlines()[-1])
     times = [start, *(moment for _, moment in marks)]

@@ -15,9 +15,11 @@ from pathlib import Path
 
 # Package → its folders that go. An empty list takes the package and its metadata whole.
 UNUSED = {
-    "numpy": ["**/tests"],
+    "numpy": ["**/tests", "f2py", "_core/include", "_core/lib"],
     "onnxruntime": ["transformers", "quantization", "tools", "datasets"],
     "pip": [],
+    # The old pydantic, for programs that still use it. FastAPI asks for it and takes no for an answer.
+    "pydantic": ["v1"],
 }
 
 

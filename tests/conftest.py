@@ -77,8 +77,13 @@ class Server:
     def client(self, **options: Any) -> httpx.Client:
         return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
 
-    def log(self) -> str:
-        return self.log_path.read_text()
+    def log(self, requests: int = 0) -> str:
+        """What the server wrote so far; waits for the lines of so many requests, written after their answers."""
+        deadline = time.monotonic() + 10
+        while (log := self.log_path.read_text()).count('"message": "request"') < requests:
+            assert time.monotonic() < deadline, f"fewer than {requests} requests in the log:\n{log}"
+            time.sleep(0.01)
+        return log
 
 
 def free_port() -> int:

@@ -1,6 +1,9 @@
-"""The old way: FastAPI and PyTorch, the same network in fp32, whole decoding, inference in the event loop.
+"""The old way: FastAPI and PyTorch, fp32, whole decoding, inference in the event loop.
 
-Its weights are random: how long the arithmetic takes does not depend on their values.
+python -m benchmarks.contenders.classroom PORT            with the published network
+python -m benchmarks.contenders.classroom PORT classic    with the classroom's own, at 224 pixels
+
+The weights are random: how long the arithmetic takes does not depend on their values.
 """
 
 import io
@@ -21,10 +24,12 @@ MODEL = Path(__file__).resolve().parents[2] / "model"
 METADATA = json.loads(
     (MODEL / "versions" / (MODEL / "latest").read_text().strip() / "metadata.json").read_text()
 )
-SIZE = METADATA["input_size"]
+NETWORK, SIZE = METADATA["training"]["recipe"]["network"], METADATA["input_size"]
+if sys.argv[2:] == ["classic"]:
+    NETWORK, SIZE = "classic", 224
 
 app = FastAPI()
-network = build(METADATA["training"]["recipe"]["network"], len(METADATA["labels"]))
+network = build(NETWORK, len(METADATA["labels"]))
 network.eval()
 
 

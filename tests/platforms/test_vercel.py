@@ -1,29 +1,15 @@
-"""Vercel: the real builder builds a copy of the checkout, and Vercel's own runtime runs what came out.
+"""Vercel: the real builder builds a copy of the checkout, and Vercel's own runtime runs what came out."""
 
-The runtime is `vercel_runtime`, which the builder puts into the bundle; on Vercel a small supervisor speaks to it over
-a unix socket (VERCEL_IPC_PATH), and so does this test.
-"""
-
-import contextlib
 import json
-import os
-import shutil
-import socket
 import statistics
-import subprocess
-import tempfile
-import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.conftest import require_program
-from tests.platforms.conftest import bare_environment, copy_checkout, platform_python, run, tool
+from tests.platforms.conftest import copy_checkout
+from tests.platforms.vercel import Bundle, build, started
 
 pytestmark = pytest.mark.platform
 
@@ -43,121 +29,17 @@ PRIVATE = {
 }
 
 
-@dataclass
-class Bundle:
-    """A built function, as it would be uploaded."""
-
-    folder: Path
-    output: Path
-    config: dict[str, Any]
-
-    def files(self) -> dict[str, int]:
-        return {
-            path.relative_to(self.folder).as_posix(): path.stat().st_size
-            for path in self.folder.rglob("*")
-            if path.is_file()
-        }
-
-    def sizes(self) -> Counter[str]:
-        """Bytes by package; the repository's own folders count as packages too."""
-        sizes: Counter[str] = Counter()
-        for name, size in self.files().items():
-            first, _, rest = name.partition("/")
-            package = rest.partition("/")[0].removesuffix(".libs") if first == "_vendor" else first
-            sizes[{"PIL": "pillow"}.get(package, package)] += size
-        return sizes
-
-    def report(self) -> str:
-        rows = [f"{size / 1e6:8.1f} MB  {package}" for package, size in self.sizes().most_common(14)]
-        return "\n".join([f"{sum(self.sizes().values()) / 1e6:8.1f} MB  in all, of which", *rows])
-
-
-def build(target: Path, **variables: str) -> Bundle:
-    """Runs `vercel build` in a copy of the checkout, without an account."""
-    # npm's wrapper asks PATH for node, and the builder asks it for uv and for a real Python.
-    require_program("node")
-    vercel = tool("vercel")
+def build_checkout(target: Path, **variables: str) -> Bundle:
+    """Builds a copy of the checkout that has a developer's private files in it."""
     copy_checkout(target)
     for name, content in PRIVATE.items():
         (target / name).write_text(content)
-    (target / ".vercel").mkdir()
-    (target / ".vercel/project.json").write_text('{"settings":{}}')
-    environment = bare_environment(
-        Path(platform_python()).parent, Path(tool("uv")).parent, VERCEL_TELEMETRY_DISABLED="1", **variables
-    )
-    log = run([vercel, "build", "--yes", "--standalone"], cwd=target, env=environment)
-    output = target / ".vercel/output"
-    functions = sorted((output / "functions").rglob("*.func"))
-    assert len(functions) == 1, f"one function was promised, not {functions}:\n{log}"
-    return Bundle(functions[0], output, json.loads((functions[0] / ".vc-config.json").read_text()))
+    return build(target, **variables)
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    return build(tmp_path_factory.mktemp("vercel") / "checkout")
-
-
-@dataclass
-class Runtime:
-    """A started function: where it listens, and what it reported to the platform."""
-
-    client: httpx.Client
-    started: dict[str, Any]
-    seconds_to_answer: float
-    messages: list[dict[str, Any]] = field(default_factory=list)
-
-
-@contextlib.contextmanager
-def started(bundle: Bundle, **variables: str) -> Iterator[Runtime]:
-    """Starts the function as Vercel does: bare Python, the bundle as the current folder, a supervisor's socket."""
-    # Not pytest's folder: a unix socket's path may have 107 characters.
-    folder = Path(tempfile.mkdtemp(prefix="ipc"))
-    python = folder / "python"
-    run([platform_python(), "-m", "venv", "--without-pip", python])
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(folder / "socket"))
-        listener.listen()
-        listener.settimeout(60)
-        environment = {
-            "PATH": os.defpath,
-            **bundle.config["environment"],
-            "VERCEL": "1",
-            "VERCEL_IPC_PATH": str(folder / "socket"),
-            **variables,
-        }
-        start = time.perf_counter()
-        process = subprocess.Popen(
-            [python / "bin/python", "-c", f"import {bundle.config['handler'].partition('.')[0]}"],
-            cwd=bundle.folder,
-            env=environment,
-            stdout=(folder / "log").open("w"),
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield _connect(listener, process, folder / "log", start)
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
-            shutil.rmtree(folder)
-
-
-def _connect(listener: socket.socket, process: subprocess.Popen[bytes], log: Path, start: float) -> Runtime:
-    connection, _ = listener.accept()
-    connection.settimeout(60)
-    buffer = b""
-    while b"\0" not in buffer:
-        received = connection.recv(65536)
-        if not received:
-            process.wait(timeout=10)
-            pytest.fail(f"the function ended at its start:\n{log.read_text()}")
-        buffer += received
-    message = json.loads(buffer.partition(b"\0")[0])
-    assert message["type"] == "server-started", message
-    client = httpx.Client(
-        base_url=f"http://127.0.0.1:{message['payload']['httpPort']}", timeout=60, trust_env=False
-    )
-    assert client.get("/health").status_code == 200, log.read_text()
-    return Runtime(client, message["payload"], time.perf_counter() - start)
+    return build_checkout(tmp_path_factory.mktemp("vercel") / "checkout")
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +151,7 @@ def test_with_keys_set_a_request_without_one_is_refused(bundle: Bundle, cat_jpeg
 def test_with_bytecode_the_bundle_keeps_its_budget_and_still_answers(
     bundle: Bundle, tmp_path: Path, cat_jpeg: bytes
 ) -> None:
-    compiled = build(tmp_path / "checkout", VERCEL_PYTHON_COMPILEALL="1")
+    compiled = build_checkout(tmp_path / "checkout", VERCEL_PYTHON_COMPILEALL="1")
     print(compiled.report())
     assert sum(compiled.sizes().values()) <= BYTECODE_BUDGET
     assert any(name.startswith("api/__pycache__/index.") for name in compiled.files())

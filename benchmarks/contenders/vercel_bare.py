@@ -1,0 +1,33 @@
+"""The floor on Vercel: an ASGI app without a framework that predicts the photo in any request's body."""
+
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+MODEL = Path(os.environ.get("MODEL_DIR") or Path(__file__).resolve().parent.parent / "model")
+VERSION = MODEL / "versions" / (MODEL / "latest").read_text().strip()
+METADATA = json.loads((VERSION / "metadata.json").read_text())
+SIZE = METADATA["input_size"]
+
+session = onnxruntime.InferenceSession(VERSION / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+async def app(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    image = Image.open(io.BytesIO(body)).convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+    probabilities = session.run(["probabilities"], {"pixels": np.asarray(image)[None]})[0][0]
+    answer = json.dumps({"prediction": METADATA["labels"][int(probabilities.argmax())]}).encode()
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": answer})
