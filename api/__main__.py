@@ -131,14 +131,7 @@ def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
     except (ImageError, OSError) as error:
         return {"file": str(path), "error": str(error)}
     prediction = classifier.predict(photo.pixels[None])[0]
-    return {
-        "file": str(path),
-        "prediction": prediction.label,
-        "confidence": round(prediction.confidence, 6),
-        "probabilities": {label: round(value, 6) for label, value in prediction.probabilities.items()},
-        "recognized": prediction.recognized,
-        "model_version": classifier.model.version,
-    }
+    return {"file": str(path), **prediction.answer(), "model_version": classifier.model.version}
 
 
 def _row(answer: dict[str, Any]) -> str:

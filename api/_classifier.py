@@ -5,6 +5,7 @@ Everything numeric lives in the graph (see export/to_onnx.py); this module asks 
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -37,6 +38,15 @@ class Prediction:
     recognized: bool
     recognized_score: float
     heatmap: NDArray[np.float32] | None = None
+
+    def answer(self) -> dict[str, Any]:
+        """What clients are told, less the heatmap: the same over HTTP and on the command line."""
+        return {
+            "prediction": self.label,
+            "confidence": round(self.confidence, 6),
+            "probabilities": {label: round(value, 6) for label, value in self.probabilities.items()},
+            "recognized": self.recognized,
+        }
 
 
 class Classifier:

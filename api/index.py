@@ -162,12 +162,7 @@ def _ms_since(start: float) -> float:
 
 
 def _answer(prediction: Prediction) -> dict[str, Any]:
-    answer: dict[str, Any] = {
-        "prediction": prediction.label,
-        "confidence": round(prediction.confidence, 6),
-        "probabilities": {label: round(value, 6) for label, value in prediction.probabilities.items()},
-        "recognized": prediction.recognized,
-    }
+    answer = prediction.answer()
     if prediction.heatmap is not None:
         rows, columns = prediction.heatmap.shape
         values = np.clip(prediction.heatmap, 0.0, 1.0).astype(float).round(3).tolist()
