@@ -108,13 +108,16 @@ def _predict(options: argparse.Namespace, settings: Settings) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     paths = [path for photo in options.photos for path in _expand(photo)]
-    width = max(len(str(path)) for path in paths) if paths else 0
+    if not paths:
+        print("error: there is no file in there to classify", file=sys.stderr)
+        return 1
+    width = max(len(str(path)) for path in paths)
     failures = 0
     for path in paths:
         answer = _answer(classifier, path, settings)
         failures += "error" in answer
         print(json.dumps(answer) if options.json else f"{path!s:<{width}}  {_row(answer)}", flush=True)
-    return 1 if failures or not paths else 0
+    return 1 if failures else 0
 
 
 def _expand(path: Path) -> list[Path]:
