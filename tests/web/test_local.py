@@ -59,17 +59,23 @@ def test_browser_and_api_agree_on_a_20_megapixel_photo(world: World, visit: Visi
     _agree(page, lambda: choose(page, photo))
 
 
+# The photo once its heat map is drawn on it.
+WARM = '#photo[aria-label*="heat map"]'
+
+
 def _agree(page: Any, ask: Any) -> None:
     ask()
     assert "this browser" not in facts(page)["Answered by"]
+    page.wait_for_selector(WARM)
     far, verdict, heat = probabilities(page), page.inner_text("#verdict"), pixels(page)
     answer_here(page)
     page.get_by_role("button", name="Clear").click() if page.locator("#history").is_visible() else None
+    page.evaluate("photo.removeAttribute('aria-label')")
     ask()
     page.wait_for_selector('#facts:has-text("this browser")')
     assert page.inner_text("#verdict") == verdict
     assert probabilities(page) == pytest.approx(far, abs=TOLERANCE)
-    page.wait_for_timeout(200)
+    page.wait_for_selector(WARM)
     assert np.abs(np.subtract(pixels(page), heat)).mean() < 10
 
 
