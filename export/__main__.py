@@ -101,7 +101,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser.add_argument(
         "--sizes",
         type=_sizes,
-        default="96:30,128:20,160:10",
+        default="96:32,128:36,160:7",
         help="pixels:epochs, ...; the last size is served",
     )
     parser.add_argument("--batch-size", type=int, default=default.batch_size)

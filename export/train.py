@@ -4,9 +4,8 @@ Runs on one CPU, one GPU or several: Lightning Fabric owns devices, precision an
 comes from (seed, epoch, photo), and the whole state is saved after each epoch, so a resumed run continues as if it
 had never stopped.
 
-Result, one run: `--network compact --views 2 --neither-share 0.12 --sizes 80:11,112:13` gave 95.1 % on the test photos
-of Dogs vs. Cats as an int8 file served at 144 pixels (model/versions/0.1.0), in 46 minutes on two busy cores. The
-default recipe is the same, longer and at higher resolution; it has not been run to its end.
+Result, one run: the default recipe, started from version 0.2.0 (28 epochs of an earlier recipe), gave 98.4 % on the
+test photos of Dogs vs. Cats as an int8 file served at 208 pixels (model/versions/1.0.0), in 1.8 hours on two cores.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ class Recipe:
 
     network: str = "compact"
     # (resolution in pixels, epochs at it); the last resolution is the one that is served.
-    sizes: tuple[tuple[int, int], ...] = ((96, 30), (128, 20), (160, 10))
+    sizes: tuple[tuple[int, int], ...] = ((96, 32), (128, 36), (160, 7))
     batch_size: int = 64
     learning_rate: float = 0.05
     weight_decay: float = 5e-4

@@ -73,6 +73,16 @@ def test_the_figures_of_the_readme_are_those_of_the_published_model() -> None:
         assert figure in words, figure
 
 
+def test_the_performance_table_is_what_the_benchmarks_printed() -> None:
+    section = README.split("## How fast")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| ")]
+    assert len(rows) > 8
+    printed = (ROOT / "benchmarks" / "results" / "table.md").read_text().splitlines()
+    for row in rows:
+        assert row in printed
+    assert printed[0] in section, "the machine and the versions"
+
+
 def test_every_file_that_the_readme_links_to_exists() -> None:
     for target in re.findall(r"\]\(([^)#:]+)\)", README):
         assert (ROOT / target).exists(), target
