@@ -39,8 +39,6 @@ log = logging.getLogger(__name__)
 FEATURES, STRIDE, IMAGENET = 1280, 32, 1000
 # Weight decay of the linear head, on standardised features.
 HEAD_DECAY = 1e-2
-# From this many samples on, preparing Lite2 for onnxruntime pays for itself on a CPU.
-MANY = 1000
 # Lite2's own preprocessing: (pixel - 127) / 128.
 MEAN, STD = 127.0, 128.0
 
@@ -54,7 +52,7 @@ class Lessons:
     """What the teacher knows about every sample of an epoch, whichever way it is cropped.
 
     `maps` float16 [photos, g, g, FEATURES], of whole photos, and `close_maps`, the same of the close crops' regions.
-    The heads are for standardised features: `head` for the labels, `imagenet` for the classes of ImageNet.
+    Both heads take such features: `head` names the labels, `imagenet` the classes of ImageNet.
     """
 
     maps: np.ndarray
