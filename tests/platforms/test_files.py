@@ -33,7 +33,9 @@ def test_every_deployed_package_is_pinned_with_its_hashes_and_fits_its_in_file(n
     pins = {Requirement(pin).name: pin for pin, _, _ in locked}
     assert len(pins) == sum(not line.startswith(" ") for line in lines(f"{name}.txt"))
     for wanted in (line for line in lines(f"{name}.in") if not line.startswith("-")):
-        assert pins[Requirement(wanted).name] == wanted.partition(" ;")[0], f"{name}.txt is older than {name}.in"
+        assert pins[Requirement(wanted).name] == wanted.partition(" ;")[0], (
+            f"{name}.txt is older than {name}.in"
+        )
 
 
 @pytest.mark.parametrize(("package", "patterns"), prune().UNUSED.items())
