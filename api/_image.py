@@ -144,7 +144,7 @@ def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Phot
             with Image.open(io.BytesIO(data), formats=(name.upper(),)) as image:
                 _check_size(image, max_pixels)
                 width, height = image.size
-                # No scale asked of the decoder below what `resize` needs; formats other than JPEG ignore it.
+                # Formats other than JPEG ignore it.
                 image.draft(None, (math.ceil(size * DRAFT_GAP), math.ceil(size * DRAFT_GAP)))
                 image.load()
                 _check_size(image, max_pixels)

@@ -9,7 +9,7 @@ _V1 = "pydantic.v1"
 
 
 def begin() -> None:
-    """Puts off what only costs: together a fifth of the time from process start to the first answer.
+    """Puts off what only costs time between the start of the process and its first answer.
 
     - Garbage collections: what a start imports is there to stay.
     - Validators of the framework's models of OpenAPI documents: built when the first document is.

@@ -33,6 +33,7 @@ def main() -> list[Row]:
         print(f"  left out: {reason}")
         return []
     import httpx
+    import pytest
 
     from tests.platforms.conftest import copy_checkout
     from tests.platforms.vercel import Bundle, build, started
@@ -46,12 +47,16 @@ def main() -> list[Row]:
         with started(bundle, predict) as runtime:
             return runtime.seconds_to_answer
 
-    with tempfile.TemporaryDirectory() as folder:
-        sources = build(copy_checkout(Path(folder) / "sources"))
-        ours = build(copy_checkout(Path(folder) / "ours"), VERCEL_PYTHON_COMPILEALL="1")
-        bare = build(_bare(Path(folder) / "bare"), VERCEL_PYTHON_COMPILEALL="1")
-        served, floor = pairwise(lambda: seconds(ours), lambda: seconds(bare), RUNS)
-        plain, compiled = (sum(bundle.sizes().values()) / 1e6 for bundle in (sources, ours))
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            sources = build(copy_checkout(Path(folder) / "sources"))
+            ours = build(copy_checkout(Path(folder) / "ours"), VERCEL_PYTHON_COMPILEALL="1")
+            bare = build(_bare(Path(folder) / "bare"), VERCEL_PYTHON_COMPILEALL="1")
+            served, floor = pairwise(lambda: seconds(ours), lambda: seconds(bare), RUNS)
+            plain, compiled = (sum(bundle.sizes().values()) / 1e6 for bundle in (sources, ours))
+    except (pytest.fail.Exception, pytest.skip.Exception) as error:
+        # What the tests' tools say when something is missing or fails would end the run of all parts.
+        raise RuntimeError(str(error)) from error
     over = ratio(served, floor)
     return [
         Row(

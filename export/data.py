@@ -10,13 +10,15 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import Dataset
@@ -194,26 +196,35 @@ def _fingerprint(photos: Photos, size: int) -> str:
 
 def _decode_all(photos: Photos, size: int, array_path: Path) -> dict[str, str]:
     """Write the readable photos' pixels, packed, to `array_path`; return the reason for each that is not."""
-    beside = array_path.with_name(f"{array_path.name}.{os.getpid()}.part")
-    array = np.lib.format.open_memmap(beside, mode="w+", dtype=np.uint8, shape=(len(photos), size, size, 3))
     skipped: dict[str, str] = {}
     row = 0
+    with (
+        new_array(array_path, np.uint8, (len(photos), size, size, 3)) as array,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        decoded = pool.map(lambda path: _decode_one(path, size), photos.paths)
+        for path, result in zip(
+            photos.paths, tqdm(decoded, "decode", len(photos), unit=" photos"), strict=True
+        ):
+            if isinstance(result, str):
+                skipped[str(path)] = result
+            else:
+                array[row] = result
+                row += 1
+    return skipped
+
+
+@contextmanager
+def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> Iterator[np.memmap]:
+    """An array on disk to fill in the block; it appears at `path` when the block ends well, and else not at all."""
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            decoded = pool.map(lambda path: _decode_one(path, size), photos.paths)
-            for path, result in zip(
-                photos.paths, tqdm(decoded, "decode", len(photos), unit=" photos"), strict=True
-            ):
-                if isinstance(result, str):
-                    skipped[str(path)] = result
-                else:
-                    array[row] = result
-                    row += 1
+        array = np.lib.format.open_memmap(beside, mode="w+", dtype=dtype, shape=shape)
+        yield array
         array.flush()
-        os.replace(beside, array_path)
+        os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
-    return skipped
 
 
 def _decode_one(path: Path, size: int) -> np.ndarray | str:
@@ -303,10 +314,14 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
         return len(self.samples)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int, int]:
-        top, left, height, width = self.box(number)
+        return self.cut(number, self.box(number)), int(self.samples.targets[number]), number
+
+    def cut(self, number: int, box: np.ndarray) -> Tensor:
+        """This part of the sample's photo as uint8 [3, size, size]."""
+        top, left, height, width = box
         # A copy, because the memory map is read-only and a tensor may not be.
         crop = np.array(self.pixels[self.samples.rows[number], top : top + height, left : left + width])
-        return self.resize(torch.from_numpy(crop)), int(self.samples.targets[number]), number
+        return self.resize(torch.from_numpy(crop))
 
     def box(self, number: int) -> np.ndarray:
         """Top, left, height, width of the crop."""

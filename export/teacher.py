@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from export.data import Crops, Pixels, Samples, default_cache, whole
+from export.data import Crops, Pixels, Samples, default_cache, new_array, whole
 from export.network import with_neither
 from export.to_onnx import session
 
@@ -60,17 +60,15 @@ class Lessons:
     head: nn.Linear
     imagenet: nn.Linear
 
-    def features(self, crops: Crops, number: int) -> Tensor:
-        """The mean features float32 [FEATURES] over the part of the sample's map that its crop covers."""
-        samples = crops.samples
+    def features(self, samples: Samples, number: int, box: np.ndarray) -> Tensor:
+        """The mean features float32 [FEATURES] over the part of the sample's map that a crop's box covers."""
         first_close = len(samples) - samples.close
         close = number >= first_close
         cells = self.close_maps[number - first_close] if close else self.maps[samples.rows[number]]
         grid = cells.shape[0]
-        y, x, height, width = (crops.box(number) - np.array([*samples.regions[number][:2], 0, 0])).tolist()
-        _, _, region_height, region_width = samples.regions[number].tolist()
-        down = _coverage(y / region_height * grid, (y + height) / region_height * grid, grid)
-        across = _coverage(x / region_width * grid, (x + width) / region_width * grid, grid)
+        top, left, height, width = samples.regions[number]
+        down = _coverage((box[0] - top) / height, (box[0] + box[2] - top) / height, grid)
+        across = _coverage((box[1] - left) / width, (box[1] + box[3] - left) / width, grid)
         share = (down[:, None] * across).ravel()
         return torch.from_numpy(share @ cells.reshape(grid * grid, -1).astype(np.float32))
 
@@ -83,9 +81,9 @@ class Lessons:
 
 
 def _coverage(start: float, end: float, grid: int) -> np.ndarray:
-    """How much of each of `grid` cells in a row lies between start and end, as shares float32 that sum to 1."""
+    """How much of each of `grid` cells in a row lies between start and end, 0 to 1; shares float32 that sum to 1."""
     edges = np.arange(grid + 1)
-    covered = np.clip(np.minimum(edges[1:], end) - np.maximum(edges[:-1], start), 0, None)
+    covered = np.clip(np.minimum(edges[1:], end * grid) - np.maximum(edges[:-1], start * grid), 0, None)
     return (covered / covered.sum()).astype(np.float32)
 
 
@@ -99,8 +97,9 @@ class TaughtCrops(Dataset[tuple[Tensor, int, Tensor]]):
         return len(self.crops)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int, Tensor]:
-        crop, target, _ = self.crops[number]
-        return crop, target, self.lessons.features(self.crops, number)
+        crops, box = self.crops, self.crops.box(number)
+        features = self.lessons.features(crops.samples, number, box)
+        return crops.cut(number, box), int(crops.samples.targets[number]), features
 
 
 def learn(
@@ -216,16 +215,9 @@ def _maps(backbone: _Backbone, crops: Crops, folder: Path, key: str, title: str)
     if not path.exists():
         workers = 0 if backbone.fabric.device.type == "cpu" else min(12, os.cpu_count() or 1)
         loader = DataLoader(crops, batch_size=8 if workers == 0 else 256, num_workers=workers)
-        beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-        shape = (len(crops), backbone.grid, backbone.grid, FEATURES)
-        found = np.lib.format.open_memmap(beside, mode="w+", dtype=np.float16, shape=shape)
-        try:
+        with new_array(path, np.float16, (len(crops), backbone.grid, backbone.grid, FEATURES)) as found:
             for batch, _, numbers in tqdm(loader, title, mininterval=1.0):
                 found[numbers.numpy()] = backbone(batch).half().cpu().numpy()
-            found.flush()
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
     return np.load(path, mmap_mode="r")
 
 

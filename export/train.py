@@ -302,10 +302,10 @@ def _train_epoch(
     for step, (batch, targets, taught) in enumerate(bar):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, (epoch + step / len(loader)) / recipe.epochs)
-        wanted = functional.one_hot(targets, len(state["labels"]) + 1).float()
         if lessons:
             loss = _taught_loss(learner, augment(batch), *lessons.answers(taught), recipe)
         else:
+            wanted = functional.one_hot(targets, len(state["labels"]) + 1).float()
             loss = _loss(learner, augment(batch), wanted, recipe)
         optimizer.zero_grad(set_to_none=True)
         fabric.backward(loss)

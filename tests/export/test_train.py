@@ -158,7 +158,7 @@ def test_a_student_follows_the_teacher_and_asks_it_once(
 
 
 def test_the_teachers_answer_for_a_crop_is_the_mean_of_what_it_saw_there() -> None:
-    from export.data import Crops, Samples
+    from export.data import Samples
     from export.teacher import FEATURES, Lessons
 
     maps = np.zeros((1, 2, 2, FEATURES), dtype=np.float16)
@@ -168,9 +168,7 @@ def test_the_teachers_answer_for_a_crop_is_the_mean_of_what_it_saw_there() -> No
 
     def seen(region: list[int], box: list[int], close: int = 0) -> float:
         samples = Samples(np.array([0]), np.array([0]), np.array([region]), np.array([0.5]), close)
-        crops = Crops(np.zeros((1, 64, 64, 3), dtype=np.uint8), samples, 32)
-        crops.box = lambda number: np.array(box)  # type: ignore[method-assign]
-        return lessons.features(crops, 0)[0].item()
+        return lessons.features(samples, 0, np.array(box))[0].item()
 
     whole = [0, 0, 64, 64]
     assert seen(whole, whole) == pytest.approx(2.5)

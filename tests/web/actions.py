@@ -8,6 +8,8 @@ FAILED = '#stage[data-state="failed"]'
 BUSY = '#stage[data-state="busy"]'
 READY = '#status[data-state="ready"]'
 TROUBLE = '#status[data-state="problem"]'
+# The photo once its heat map is drawn on it.
+WARM = '#photo[aria-label*="heat map"]'
 NETWORK_ERRORS = r"Failed to load resource|blocked by CORS policy"
 
 

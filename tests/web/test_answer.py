@@ -14,6 +14,7 @@ from tests.web.actions import (
     BUSY,
     FAILED,
     NETWORK_ERRORS,
+    WARM,
     choose,
     facts,
     number,
@@ -79,14 +80,14 @@ def test_the_page_asks_about_the_labels_of_the_model(world: World, visit: Visit)
 def test_the_heat_map_lies_over_the_photo_and_can_be_switched_off(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     try_sample(page)
-    page.wait_for_selector('#photo[aria-label*="heat map"]')
+    page.wait_for_selector(WARM)
     warm = pixels(page)
     page.get_by_role("switch", name="Show where it looked").uncheck()
     page.wait_for_selector("#photo:not([aria-label*='heat map'])")
     assert not page.locator("#heat-legend").is_visible()
     assert pixels(page) != warm
     page.get_by_role("switch").check()
-    page.wait_for_selector('#photo[aria-label*="heat map"]')
+    page.wait_for_selector(WARM)
     assert pixels(page) == warm
 
 

@@ -13,6 +13,7 @@ from tests.web.actions import (
     FAILED,
     NETWORK_ERRORS,
     TROUBLE,
+    WARM,
     answer_here,
     choose,
     facts,
@@ -57,10 +58,6 @@ def test_browser_and_api_agree_on_a_20_megapixel_photo(world: World, visit: Visi
     page = ready(visit(world.server.url))
     photo = upload("DSC_0042.JPG", large_photo())
     _agree(page, lambda: choose(page, photo))
-
-
-# The photo once its heat map is drawn on it.
-WARM = '#photo[aria-label*="heat map"]'
 
 
 def _agree(page: Any, ask: Any) -> None:
