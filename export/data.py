@@ -268,9 +268,13 @@ def whole(targets: np.ndarray, side: int) -> Samples:
 
 
 def samples(
-    targets: np.ndarray, side: int, labels: int, scale: float, neither_share: float, close_share: float = 0.0
-) -> Samples:
+    targets: np.ndarray, side: int, labels: int, scale: float, neither_share: float, close_share: float = 0.0,
+    neither_scale: float | None = None,
+) -> Samples:  # fmt: skip
     """Every photo of a label once; photos of neither repeated until they are `neither_share` of the epoch.
+
+    A crop covers at least the share `scale` of its photo, of a photo of neither at least `neither_scale`: no part of
+    those can lose the animal, and smaller parts are more varied ones.
 
     `close_share` adds close crops (5 to 30 % of the area) of the labels' photos: often background alone, so only
     a teacher can name their class.
@@ -283,11 +287,12 @@ def samples(
     rows = np.concatenate([of_labels, repeats, of_labels[close]])
     regions = np.tile([0, 0, side, side], (len(rows), 1))
     for i, row in enumerate(rows[len(rows) - len(close) :], start=len(rows) - len(close)):
-        regions[i] = _random_box(np.random.default_rng(int(row)), regions[i], *CLOSE_SCALE)
-    return Samples(rows, targets[rows], regions, np.full(len(rows), scale), len(close))
+        regions[i] = random_box(np.random.default_rng(int(row)), regions[i], *CLOSE_SCALE)
+    scales = np.where(targets[rows] == labels, scale if neither_scale is None else neither_scale, scale)
+    return Samples(rows, targets[rows], regions, scales, len(close))
 
 
-def _random_box(random: np.random.Generator, region: np.ndarray, low: float, high: float) -> np.ndarray:
+def random_box(random: np.random.Generator, region: np.ndarray, low: float, high: float) -> np.ndarray:
     """A box inside the region: sides within 3:4 and 4:3 of its own (Szegedy et al. 2014, arXiv:1409.4842)."""
     top, left, height, width = region
     area = random.uniform(low, high)
@@ -316,25 +321,24 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
     def __getitem__(self, number: int) -> tuple[Tensor, int, int]:
         return self.cut(number, self.box(number)), int(self.samples.targets[number]), number
 
-    def cut(self, number: int, box: np.ndarray) -> Tensor:
-        """This part of the sample's photo as uint8 [3, size, size]."""
+    def cut(self, number: int, box: np.ndarray, shape: tuple[int, int] | None = None) -> Tensor:
+        """This part of the sample's photo as uint8 [3, size, size], or [3, *shape]."""
         top, left, height, width = box
         # A copy, because the memory map is read-only and a tensor may not be.
         crop = np.array(self.pixels[self.samples.rows[number], top : top + height, left : left + width])
-        return self.resize(torch.from_numpy(crop))
+        return _resize(torch.from_numpy(crop), shape or (self.size, self.size))
 
     def box(self, number: int) -> np.ndarray:
         """Top, left, height, width of the crop."""
         region, scale = self.samples.regions[number], float(self.samples.scales[number])
         if scale == 1:
             return region
-        return _random_box(np.random.default_rng((self.seed, self.view, number)), region, scale, 1)
+        return random_box(np.random.default_rng((self.seed, self.view, number)), region, scale, 1)
 
-    def resize(self, crop: Tensor) -> Tensor:
-        """uint8 [h, w, 3] to uint8 [3, size, size]; antialiased, as Pillow resizes where the model is served."""
-        planes = crop.permute(2, 0, 1)[None]
-        if planes.shape[2:] != (self.size, self.size):
-            planes = functional.interpolate(
-                planes, (self.size, self.size), mode="bilinear", antialias=True, align_corners=False
-            )
-        return planes[0]
+
+def _resize(crop: Tensor, shape: tuple[int, int]) -> Tensor:
+    """uint8 [h, w, 3] to uint8 [3, *shape]; antialiased, as Pillow resizes where the model is served."""
+    planes = crop.permute(2, 0, 1)[None]
+    if planes.shape[2:] != shape:
+        planes = functional.interpolate(planes, shape, mode="bilinear", antialias=True, align_corners=False)
+    return planes[0]

@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from export.data import Crops, Pixels, Samples, default_cache, new_array, whole
+from export.data import Crops, Pixels, Samples, default_cache, new_array, random_box, whole
 from export.network import with_neither
 from export.to_onnx import session
 
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 # Channels of EfficientNet-Lite2's features, its pixels per cell of the map, and the classes of ImageNet.
 FEATURES, STRIDE, IMAGENET = 1280, 32, 1000
+# A collage's box, as a share of the crop's area.
+COLLAGE_SCALE = (0.1, 0.5)
 # Weight decay of the linear head, on standardised features.
 HEAD_DECAY = 1e-2
 # Lite2's own preprocessing: (pixel - 127) / 128.
@@ -88,18 +90,44 @@ def _coverage(start: float, end: float, grid: int) -> np.ndarray:
 
 
 class TaughtCrops(Dataset[tuple[Tensor, int, Tensor]]):
-    """Crops with their class and the teacher's features of each crop."""
+    """Crops with their class and the teacher's features of each crop.
 
-    def __init__(self, crops: Crops, lessons: Lessons) -> None:
-        self.crops, self.lessons = crops, lessons
+    A share of `collages` of the crops has a box in which a part of another sample's photo is shown (after CutMix, Yun
+    et al. 2019, arXiv:1905.04899). The teacher's features of the collage are exact: the mean over the parts that show.
+    """
+
+    def __init__(self, crops: Crops, lessons: Lessons, collages: float = 0.0) -> None:
+        self.crops, self.lessons, self.collages = crops, lessons, collages
+        targets = crops.samples.targets
+        # For half of the collages the other photo is of the same kind: were photos of neither shown with any other,
+        # collages of nothing but neither would be rare.
+        self.alike = [np.flatnonzero(targets == target) for target in range(targets.max() + 1)]
 
     def __len__(self) -> int:
         return len(self.crops)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int, Tensor]:
         crops, box = self.crops, self.crops.box(number)
-        features = self.lessons.features(crops.samples, number, box)
-        return crops.cut(number, box), int(crops.samples.targets[number]), features
+        target = int(crops.samples.targets[number])
+        photo, features = crops.cut(number, box), self.lessons.features(crops.samples, number, box)
+        random = np.random.default_rng((crops.seed, crops.view, number, 1))
+        if random.random() >= self.collages:
+            return photo, target, features
+        top, left, height, width = random_box(
+            random, np.array([0, 0, crops.size, crops.size]), *COLLAGE_SCALE
+        )
+        share = height * width / crops.size**2
+        other = int(
+            random.choice(self.alike[target]) if random.random() < 0.5 else random.integers(len(crops))
+        )
+        # Between a part at the scale of the crop around it and the whole photo, made small.
+        shown = random_box(random, crops.samples.regions[other], share, 1)
+        photo[:, top : top + height, left : left + width] = crops.cut(other, shown, (height, width))
+        per_pixel = box[2:] / crops.size
+        hidden = np.concatenate([box[:2] + [top, left] * per_pixel, [height, width] * per_pixel])
+        features -= share * self.lessons.features(crops.samples, number, hidden)
+        features += share * self.lessons.features(crops.samples, other, shown)
+        return photo, target, features
 
 
 def learn(

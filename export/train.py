@@ -62,13 +62,16 @@ class Recipe:
     ema_decay: float = 0.998
     # Photos of neither are repeated until they are this share of an epoch.
     neither_share: float = 0.12
+    # Crops of these show at least this share of the photo.
+    neither_scale: float = 0.1
     seed: int = 0
     # Words for the run whose weights this one started from; empty when it started from random weights.
     started_from: str = ""
     # With a teacher: the resolution at which it sees the photos (0: no teacher), how many close crops are added, how
-    # soft its answers are made, and how much its names for ImageNet's classes count.
+    # many crops become collages, how soft its answers are made, and how much its names for ImageNet's classes count.
     teacher_size: int = 256
     close_share: float = 0.1
+    collages: float = 0.5
     softness: float = 2.0
     imagenet_weight: float = 1.0
 
@@ -291,7 +294,7 @@ def _train_epoch(
     learner, ema, optimizer = state["learner"], state["ema"], state["optimizer"]
     learner.train()
     crops = Crops(pixels.array, epoch_samples(recipe, pixels), recipe.size_at(epoch), recipe.seed, view=epoch)
-    dataset = TaughtCrops(crops, lessons) if lessons else crops
+    dataset = TaughtCrops(crops, lessons, recipe.collages) if lessons else crops
     loader = _loader(fabric, dataset, recipe.batch_size, shuffle=True)
     augment = Augment(recipe.colour).to(fabric.device)
     total = torch.zeros((), device=fabric.device)
@@ -327,7 +330,7 @@ def epoch_samples(recipe: Recipe, pixels: Pixels) -> Samples:
     close_share = recipe.close_share if recipe.teacher_size else 0.0
     return samples(
         pixels.targets, pixels.array.shape[1], len(pixels.photos.labels), recipe.crop_scale, recipe.neither_share,
-        close_share,
+        close_share, recipe.neither_scale,
     )  # fmt: skip
 
 
