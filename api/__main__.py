@@ -93,6 +93,8 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         server_header=False,
         ws="none",
         lifespan="off",
+        # Where uvloop is installed it would be taken: beside this protocol it saves no time, and it costs memory.
+        loop="asyncio",
         http=PatientProtocol,
     )
     return 0

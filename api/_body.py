@@ -5,6 +5,7 @@ a body this small is cheaper to keep in memory. python-multipart, the parser und
 """
 
 import asyncio
+import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -35,7 +36,8 @@ class BodyError(ValueError):
 @dataclass
 class _Part:
     headers: dict[bytes, bytes] = field(default_factory=dict)
-    data: bytearray = field(default_factory=bytearray)
+    # Stretches of the body; one, as the parser sees the body whole.
+    data: list[memoryview] = field(default_factory=list)
 
 
 async def read_photo(request: Request, limit: int, count: Callable[[int], None]) -> bytes:
@@ -88,19 +90,20 @@ async def _read(request: Request, limit: int, count: Callable[[int], None]) -> b
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise too_large
-    body = bytearray()
+    # Gives its bytes away without copying them, unlike a bytearray.
+    body = io.BytesIO()
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
             async for chunk in request.stream():
-                if len(body) + len(chunk) > limit:
+                if body.tell() + len(chunk) > limit:
                     raise too_large
                 count(len(chunk))
-                body += chunk
+                body.write(chunk)
     except TimeoutError as error:
         raise BodyError(
             f"The upload took over {READ_TIMEOUT_S:g} seconds. Send a smaller photo.", 408
         ) from error
-    return bytes(body)
+    return body.getvalue()
 
 
 def _files(body: bytes, content_type: str, name: str) -> list[bytes]:
@@ -117,7 +120,7 @@ def _files(body: bytes, content_type: str, name: str) -> list[bytes]:
             raise BodyError(
                 f"The field `{name}` holds text, not a file. With curl write -F '{name}=@photo.jpg'.", 422
             )
-        files.append(bytes(part.data))
+        files.append(b"".join(part.data))
     if not files:
         found = f" (the form has: {', '.join(sorted(names)[:5])})" if names else ""
         raise BodyError(
@@ -181,7 +184,7 @@ class _Reader:
         self._field = self._value = b""
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].data += memoryview(data)[start:end]
+        self.parts[-1].data.append(memoryview(data)[start:end])
 
     def end(self) -> None:
         self.ended = True

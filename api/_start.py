@@ -1,11 +1,14 @@
 """A start spends no time on what this service never uses: imported before the framework, ended when the app stands."""
 
+import ctypes
 import gc
 import sys
 
 from pydantic import BaseModel
 
 _V1 = "pydantic.v1"
+# glibc's; elsewhere there is none, and memory goes back as that system likes.
+_MALLOC_TRIM = None if sys.platform == "win32" else getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def begin() -> None:
@@ -22,9 +25,14 @@ def begin() -> None:
 
 
 def end() -> None:
-    """Undoes it for whatever this process imports later, and spares later collections what the start left behind."""
+    """Undoes it for whatever this process imports later, and tidies up after the start.
+
+    Later collections are spared what it made, and the memory that it no longer needs goes back to the system.
+    """
     BaseModel.model_config.pop("defer_build")
     if sys.modules[_V1] is None:
         del sys.modules[_V1]
     gc.freeze()
     gc.enable()
+    if _MALLOC_TRIM:
+        _MALLOC_TRIM(0)

@@ -9,6 +9,8 @@ import sys
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from packaging.markers import Marker
+
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "LICENSES.md"
 REQUIREMENTS = ("requirements.txt", "requirements-serve.txt")
@@ -29,6 +31,8 @@ _WORDS = {
     "Apache 2.0": "Apache-2.0",
     "Apache-2.0 license": "Apache-2.0",
 }
+
+_LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
 
 _NOTICE = re.compile(r"^(licen[cs]e|copying|notice|third.?party)", re.IGNORECASE)
 
@@ -62,13 +66,13 @@ def text() -> str:
 
 
 def pins() -> dict[str, str]:
-    """Every pinned package that is deployed, with its version; those for other systems only are left out."""
+    """Every pinned package that is deployed on Linux, with its version."""
     found = {}
     for name in REQUIREMENTS:
         for line in (ROOT / name).read_text(encoding="utf-8").splitlines():
             if match := re.match(r"([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;[^\\]*)?", line):
-                marker = match.group(3) or ""
-                if "sys_platform" not in marker and "platform_system" not in marker:
+                marker = (match.group(3) or "").lstrip("; ").strip()
+                if not marker or Marker(marker).evaluate(_LINUX):
                     found[match.group(1).lower()] = match.group(2)
     return found
 

@@ -29,7 +29,7 @@ DEPLOYED = {
     "starlette",
     "pydantic",
 }
-ON_A_DEVELOPERS_MACHINE = {"uvicorn", "h11", "ngrok"}
+ON_A_DEVELOPERS_MACHINE = {"uvicorn", "ngrok"}
 
 
 def imports_of(path: Path) -> set[str]:

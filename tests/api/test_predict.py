@@ -182,7 +182,7 @@ def test_every_request_gets_one_json_line_without_file_name_or_key(
     with server.client() as client:
         files = {"file": ("my-private-name.jpg", cat_jpeg)}
         client.post("/predict", files=files, headers={"X-API-Key": "a-secret-key", "X-Request-ID": "r1"})
-        client.get("/no/such/private-path?token=private", headers={"X-Request-ID": "bad id\x1b[31m"})
+        client.get("/no/such/private-path?token=private", headers={"X-Request-ID": "bad id [31m"})
     # The server's own start asks for its health.
     text = server.log(requests=3)
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
