@@ -143,6 +143,14 @@ def test_crops_stay_inside_their_region_and_cover_their_share_of_it(load_pixels:
             assert height * width >= 0.3 * region_height * region_width
 
 
+def test_crops_of_neither_may_be_smaller_than_those_that_must_not_lose_the_animal() -> None:
+    samples = data.samples(
+        np.array([0, 1, 2] * 9), 64, 2, scale=0.4, neither_share=0.5, close_share=0.2, neither_scale=0.1
+    )
+    assert set(samples.scales[samples.targets == 2]) == {0.1}
+    assert set(samples.scales[samples.targets < 2]) == {0.4}
+
+
 def test_photos_of_neither_fill_their_share_and_close_crops_come_last() -> None:
     targets = np.array([0] * 50 + [1] * 50 + [2] * 7)
     samples = data.samples(targets, 64, 2, scale=0.4, neither_share=0.2, close_share=0.1)

@@ -178,6 +178,31 @@ def test_the_teachers_answer_for_a_crop_is_the_mean_of_what_it_saw_there() -> No
     assert seen([8, 8, 20, 20], [10, 12, 10, 10], close=1) == pytest.approx(7)
 
 
+def test_the_teachers_answer_for_a_collage_is_the_mean_over_the_parts_that_show() -> None:
+    from export.data import Crops, samples
+    from export.teacher import FEATURES, Lessons, TaughtCrops
+
+    # Each photo is one grey on the left and another on the right, and what the teacher sees there are the greys.
+    random = np.random.default_rng(0)
+    greys = random.integers(0, 256, (12, 2))
+    pixels = np.repeat(np.repeat(greys, 32, axis=1)[:, None, :, None], 64, axis=1).repeat(3, axis=3)
+    maps = np.zeros((12, 2, 2, FEATURES), dtype=np.float16)
+    maps[..., 0] = greys[:, None, :]
+    lessons = Lessons(maps, maps[:0], torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
+    epoch = samples(
+        np.array([0] * 5 + [1] * 5 + [2] * 2), 64, 2, scale=0.4, neither_share=0.3, neither_scale=0.1
+    )
+    crops = Crops(pixels.astype(np.uint8), epoch, 32)
+    collages = 0
+    for number in range(len(epoch)):
+        plain = TaughtCrops(crops, lessons)[number]
+        photo, target, features = TaughtCrops(crops, lessons, collages=0.7)[number]
+        assert target == epoch.targets[number]
+        assert photo[0].float().mean().item() == pytest.approx(features[0].item(), abs=3)
+        collages += not torch.equal(photo, plain[0])
+    assert 0.4 < collages / len(epoch) < 0.9
+
+
 def test_the_published_architectures_keep_within_their_budgets() -> None:
     assert parameter_count(build("classic", 2)) <= 2_783_362
     assert parameter_count(build("compact", 2)) <= 2_768_386 / 2
