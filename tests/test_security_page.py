@@ -32,6 +32,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         f"{_limits.MAX_BMP_RUN_PIXELS // 10**6} million pixels",
         f"| photos of a batch | {_body.MAX_BATCH} |",
         f"{_body.READ_TIMEOUT_S:g} s, then 408",
+        f"| {_server.MAX_HEAD_BYTES:,}, then 400",
         f"{_server.HEADER_TIMEOUT_S:g} s; {_server.WRITE_TIMEOUT_S:g} s",
         f"{_load.UPLOADS_OF_FULL_SIZE} uploads of full size, {_load.MAX_PHOTOS_WAITING} photos waiting",
     }
