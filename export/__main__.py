@@ -233,7 +233,11 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
         "--note", default="", help="what a reader of the model card should know about this run"
     )
     parser.add_argument(
-        "--seeds", type=Path, nargs="*", default=[], help="other runs of the recipe, for the card"
+        "--seeds",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="runs that differ in the seed only, for the card: how far chance moves the figures",
     )
     parser.set_defaults(run=_publish)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,6 @@ On right answers of val, a quarter of the photo was painted over with its mean c
 def _training(metadata: dict[str, Any]) -> str:
     training = metadata["training"]
     recipe = training["recipe"]
-    sizes = ", then ".join(f"{epochs} at {size} pixels" for size, epochs in recipe["sizes"])
     teacher = (
         "It learned from the answers of a teacher, EfficientNet-Lite2 trained on ImageNet with a linear head for these "
         f"labels, which looked at each photo once at {recipe['teacher_size']} pixels: which label, and which of "
@@ -79,15 +80,17 @@ def _training(metadata: dict[str, Any]) -> str:
     )
     if recipe.get("started_from"):
         teacher = f"It started from the weights of the run `{recipe['started_from']}`. {teacher}"
+    share = recipe.get("collages", 0) if recipe["teacher_size"] else 0
+    collages = f", {share:.0%} of the crops with a part of another photo in them" if share else ""
     notes = f"\n- {training['note']}" if training.get("note") else ""
     return f"""## Training
 
 - Data: {training["data"]}, {training["photos"]:,} photos.
-- {training["epochs"]} epochs: {sizes}. {teacher}
+- {training["epochs"]} epochs: {_schedule(recipe["sizes"])}. {teacher}
 - SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule,
   batches of {recipe["batch_size"]} per process,
-  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour; mixup {recipe["mixup"] or "none"};
-  averaged weights (EMA {recipe["ema_decay"]}).
+  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour{collages};
+  mixup {recipe["mixup"] or "none"}; averaged weights (EMA {recipe["ema_decay"]}).
 - {training["hours"]} hours on {training["hardware"]}, bfloat16.
 - Commit `{training["commit"]}`, seed {recipe["seed"]}.{notes}
 
@@ -101,18 +104,31 @@ def _seeds(metadata: dict[str, Any]) -> str:
     seeds = metadata["seeds"]
     if len(seeds) < 2:
         return ""
-    accuracies = [seed["val_accuracy"] for seed in seeds]
-    mean = sum(accuracies) / len(accuracies)
-    spread = (sum((a - mean) ** 2 for a in accuracies) / (len(accuracies) - 1)) ** 0.5
-    rows = "\n".join(f"| {s['seed']} | {s['epochs']} | {s['val_accuracy']:.2%} |" for s in seeds)
+    rows = "\n".join(
+        f"| {s['seed']} | {s['val_accuracy']:.2%} | {s.get('val_neither', 0):.1%} |" for s in seeds
+    )
+    rows += f"\n| mean ± standard deviation | {_spread(seeds, 'val_accuracy')} | {_spread(seeds, 'val_neither')} |"
     return f"""## Seeds
 
-Accuracy on val after the last epoch, in PyTorch: mean {mean:.2%}, standard deviation {spread:.2%}.
-The first is published.
+Runs that differ in nothing but the seed, each measured on val after its last epoch, in PyTorch, at the size that it was
+trained at. Epochs: {_schedule(seeds[0]["sizes"])}.
 
-| seed | epochs | val accuracy |
+| seed | accuracy | neither seen as neither |
 | --- | --- | --- |
-{rows}"""
+{rows}
+
+```
+{seeds[0]["command"]}
+```"""
+
+
+def _spread(seeds: list[dict[str, Any]], name: str) -> str:
+    values = [seed.get(name, 0.0) for seed in seeds]
+    return f"{statistics.mean(values):.2%} ± {statistics.stdev(values):.2%}"
+
+
+def _schedule(sizes: Sequence[Sequence[int]]) -> str:
+    return ", then ".join(f"{epochs} at {size} pixels" for size, epochs in sizes)
 
 
 def _limits(metadata: dict[str, Any]) -> str:

@@ -65,7 +65,7 @@ def publish(
     splits = {split: find(photos_root, neither_root, split, checkpoint.labels) for split in data.SPLITS}
     with staging(models, version) as folder:
         model, float_model = _build(checkpoint, sizes, splits, folder, version, cache)
-        metadata = _describe(checkpoint, model, photos_root, neither_root, command, run, seeds)
+        metadata = _describe(checkpoint, model, photos_root, neither_root, command, seeds)
         metadata["training"]["note"] = note
         _measure(metadata, model, float_model, splits, folder)
         if (run / METRICS).exists():
@@ -165,7 +165,6 @@ def _describe(
     root: Path,
     neither: Path | None,
     command: str,
-    run: Path,
     seeds: Sequence[Path],
 ) -> dict[str, Any]:
     recipe = dataclasses.asdict(checkpoint.recipe)
@@ -194,15 +193,21 @@ def _describe(
             "hardware": checkpoint.hardware,
             "recipe": recipe,
         },
-        "seeds": [_seed(path) for path in [run, *seeds]],
+        "seeds": [_seed(path) for path in seeds],
     }  # fmt: skip
 
 
 def _seed(run: Path) -> dict[str, Any]:
-    """Seed and last val figures of a run of the same recipe."""
+    """Seed, schedule and last val figures of a run."""
     checkpoint = load_checkpoint(run / LAST)
     last = json.loads((run / METRICS).read_text().splitlines()[-1])
-    return {"seed": checkpoint.recipe.seed, "epochs": checkpoint.epoch, "val_accuracy": last["val_accuracy"]}
+    figures = {name: last[name] for name in ("val_accuracy", "val_neither") if name in last}
+    return {
+        "seed": checkpoint.recipe.seed,
+        "sizes": checkpoint.recipe.sizes,
+        "command": checkpoint.command,
+        **figures,
+    }
 
 
 def _measure(

@@ -42,6 +42,21 @@ def test_the_service_can_load_what_was_published(published: Path, photos: Path) 
     assert prediction.heatmap.shape == (8, 8)
 
 
+def test_the_card_says_how_far_the_seed_alone_moves_the_figures(published: Path) -> None:
+    folder = published / "versions" / "0.0.1"
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert "## Seeds" not in card.write(metadata, folder)
+    run = {"sizes": [[96, 5], [128, 1]], "command": "python -m export train --seed 0"}
+    metadata["seeds"] = [
+        {"seed": seed, "val_accuracy": accuracy, "val_neither": 0.5, **run}
+        for seed, accuracy in enumerate((0.94, 0.95, 0.96))
+    ]
+    text = card.write(metadata, folder)
+    assert "| mean ± standard deviation | 95.00% ± 1.00% | 50.00% ± 0.00% |" in text
+    assert "5 at 96 pixels, then 1 at 128 pixels" in text
+    assert run["command"] in text
+
+
 def test_metadata_and_card_carry_the_same_figures(published: Path) -> None:
     folder = published / "versions" / "0.0.1"
     metadata = json.loads((folder / "metadata.json").read_text())
