@@ -227,7 +227,7 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
     parser.add_argument("--keep-latest", action="store_true", help="leave model/latest as it is")
     parser.add_argument(
         "--sizes", type=int, nargs="*", default=[], metavar="PIXELS",
-        help="input sizes to choose from on val (default: the last one trained at)",
+        help="input sizes to choose from by their loss on val (default: the last one trained at)",
     )  # fmt: skip
     parser.add_argument(
         "--note", default="", help="what a reader of the model card should know about this run"

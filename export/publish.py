@@ -21,11 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn import functional
 
 from api import _registry
 from api._registry import Model
 from export import card, data, evaluate, plots
-from export.network import ARCHITECTURES, normalise, parameter_count
+from export.network import ARCHITECTURES, normalise, parameter_count, with_neither
 from export.quantize import quantize
 from export.to_onnx import OPSET, export
 from export.train import LAST, METRICS, Checkpoint, load_checkpoint
@@ -100,24 +101,27 @@ def staging(models: Path, version: str) -> Iterator[Path]:
 
 
 def _choose_size(checkpoint: Checkpoint, sizes: Sequence[int], val: data.Photos, cache: Path | None) -> int:
-    """The size with the best accuracy on val. Random crops make animals look larger in training than in whole photos,
-    so a size above the last one trained at is often best (Touvron et al. 2019, arXiv:1906.06423).
+    """The size with the least loss on val. Random crops make animals look larger in training than in whole photos, so
+    a size above the last one trained at is often best (Touvron et al. 2019, arXiv:1906.06423).
     """
     sizes = sizes or [checkpoint.recipe.input_size]
     if len(sizes) == 1:
         return sizes[0]
-    accuracy: dict[int, float] = {}
+    losses: dict[int, float] = {}
     for size in sizes:
         pixels = data.load(val, size, cache)
-        rows = np.flatnonzero(pixels.targets < len(checkpoint.labels))
-        right = 0
+        targets = torch.from_numpy(pixels.targets)
+        answers = []
         with torch.inference_mode():
-            for some in np.array_split(rows, max(1, len(rows) // 32)):
-                photos = normalise(torch.from_numpy(pixels.array[some]).permute(0, 3, 1, 2))
-                right += int((checkpoint.network(photos).argmax(1).numpy() == pixels.targets[some]).sum())
-        accuracy[size] = right / len(rows)
-        log.info("val accuracy at %s pixels: %.4f", size, accuracy[size])
-    return max(accuracy, key=lambda size: accuracy[size])
+            for some in np.array_split(pixels.array, max(1, len(pixels.array) // 32)):
+                photos = normalise(torch.from_numpy(some).permute(0, 3, 1, 2))
+                answers.append(with_neither(checkpoint.network(photos)))
+        logits = torch.cat(answers)
+        losses[size] = functional.cross_entropy(logits, targets).item()
+        labelled = targets < len(checkpoint.labels)
+        accuracy = (logits[labelled, :-1].argmax(1) == targets[labelled]).float().mean().item()
+        log.info("at %s pixels: loss on val %.4f, accuracy %.4f", size, losses[size], accuracy)
+    return min(losses, key=lambda size: losses[size])
 
 
 def _build(

@@ -15,7 +15,7 @@ from api import _registry
 from api._classifier import Classifier
 from export import __main__ as command_line
 from export import card, publish
-from export.train import LAST, TrainingError
+from export.train import LAST, TrainingError, load_checkpoint
 
 
 def _state(models: Path) -> dict[str, str]:
@@ -73,6 +73,12 @@ def test_metadata_and_card_carry_the_same_figures(published: Path) -> None:
     }
     assert str(Path.home()) not in text
     assert not list(published.glob(".staging*"))
+
+
+def test_the_size_served_is_the_one_with_the_least_loss_on_val(run: Path, photos: Path) -> None:
+    checkpoint = load_checkpoint(run / LAST)
+    val = publish.find(photos / "photos", photos / "neither", "val", checkpoint.labels)
+    assert publish._choose_size(checkpoint, [8, 64, 16], val, photos / "cache") == 64
 
 
 def test_a_published_version_is_not_replaced_by_accident(published: Path, run: Path, photos: Path) -> None:
