@@ -7,7 +7,6 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from packaging.requirements import Requirement
 
 from tests.conftest import ROOT, require
 
@@ -24,18 +23,6 @@ def prune() -> ModuleType:
 def lines(name: str) -> list[str]:
     text = (ROOT / name).read_text()
     return [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-
-
-@pytest.mark.parametrize("name", ["requirements", "requirements-serve"])
-def test_every_deployed_package_is_pinned_with_its_hashes_and_fits_its_in_file(name: str) -> None:
-    locked = re.findall(r"^([\w.-]+==[\w.]+)( ; [^\\]*)? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n?)+)",
-                        (ROOT / f"{name}.txt").read_text(), re.MULTILINE)  # fmt: skip
-    pins = {Requirement(pin).name: pin for pin, _, _ in locked}
-    assert len(pins) == sum(not line.startswith(" ") for line in lines(f"{name}.txt"))
-    for wanted in (line for line in lines(f"{name}.in") if not line.startswith("-")):
-        assert pins[Requirement(wanted).name] == wanted.partition(" ;")[0], (
-            f"{name}.txt is older than {name}.in"
-        )
 
 
 @pytest.mark.parametrize(("package", "patterns"), prune().UNUSED.items())
