@@ -4,8 +4,9 @@ Runs on one CPU, one GPU or several: Lightning Fabric owns devices, precision an
 comes from (seed, epoch, photo), and the whole state is saved after each epoch, so a resumed run continues as if it
 had never stopped.
 
-Result, one run: the default recipe, started from version 0.2.0 (28 epochs of an earlier recipe), gave 98.4 % on the
-test photos of Dogs vs. Cats as an int8 file served at 208 pixels (model/versions/1.0.0), in 1.8 hours on two cores.
+Result, one run: this recipe with `--sizes 128:20,160:12,192:7 --learning-rate 0.04 --neither-share 0.16`, on top of 103
+epochs of earlier ones, gave 98.7 % on the test photos of Dogs vs. Cats as an int8 file served at 224 pixels
+(model/versions/1.0.0), in 1.8 hours on two cores.
 """
 
 from __future__ import annotations
