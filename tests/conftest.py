@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -90,6 +91,12 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
+
+
+def connect(server: Server) -> socket.socket:
+    """A connection to speak HTTP on by hand."""
+    address = urlsplit(server.url)
+    return socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10)
 
 
 def clean_environment(**settings: str) -> dict[str, str]:

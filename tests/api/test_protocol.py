@@ -4,14 +4,8 @@ import contextlib
 import re
 import socket
 import time
-from urllib.parse import urlsplit
 
-from tests.conftest import Server
-
-
-def connect(server: Server) -> socket.socket:
-    address = urlsplit(server.url)
-    return socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10)
+from tests.conftest import Server, connect
 
 
 def answers(connection: socket.socket) -> bytes:

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import ROOT, Server, clean_environment, free_port, missing, require
+from tests.conftest import ROOT, Server, clean_environment, connect, free_port, missing, require
 from tests.hostile.clients import crowd
 from tests.hostile.corpus import seeds
 
@@ -87,11 +87,6 @@ def _answers(url: str) -> bool:
     with contextlib.suppress(httpx.TransportError):
         return httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code > 0
     return False
-
-
-def connect(server: Server) -> socket.socket:
-    address = urlsplit(server.url)
-    return socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10)
 
 
 PYTHON = [sys.executable, "-m", "api"]
