@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -106,19 +106,31 @@ def clean_environment(**settings: str) -> dict[str, str]:
     return {**kept, **dict.fromkeys(SETTINGS, ""), **settings}
 
 
+API = (sys.executable, "-m", "api")
+
+
 @contextlib.contextmanager
-def running_server(log_path: Path, **settings: str) -> Iterator[Server]:
-    """Starts the server with these settings, waits until it answers, and ends it afterwards."""
-    port = free_port()
-    command = [sys.executable, "-m", "api", "serve", "--port", str(port)]
-    with log_path.open("w") as log:
+def running_server(
+    log_path: Path,
+    command: Sequence[str] = API,
+    port: int | None = None,
+    preexec_fn: Callable[[], None] | None = None,
+    **settings: str,
+) -> Iterator[Server]:
+    """Starts the server with these settings, waits until it answers, and ends it afterwards.
+
+    `command` takes `serve --port N` behind it; `preexec_fn` runs in the new process before it.
+    """
+    port = port or free_port()
+    with log_path.open("a") as log:
         process = subprocess.Popen(
-            command,
+            [*command, "serve", "--port", str(port)],
             cwd=ROOT,
             env=clean_environment(**settings),
             stdout=log,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=preexec_fn,
         )
     try:
         server = Server(f"http://127.0.0.1:{port}", process, log_path)

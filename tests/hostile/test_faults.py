@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.conftest import ROOT, Server, clean_environment, connect, free_port, missing, require
+from tests.conftest import API, ROOT, Server, connect, free_port, missing, require, running_server
 from tests.hostile.clients import crowd
 from tests.hostile.corpus import seeds
 
@@ -55,43 +55,6 @@ sys.exit(main())
 """
 
 
-@contextlib.contextmanager
-def started(log: Path, command: list[str], port: int | None = None, **options: object) -> Iterator[Server]:
-    """A server by any command that takes `serve --port N` behind it, answering; killed at the end."""
-    port = port or free_port()
-    settings = {"MODEL_DIR": str(PUBLISHED), **dict(options.pop("settings", {}))}  # type: ignore[call-overload]
-    with log.open("a") as output:
-        process = subprocess.Popen(
-            [*command, "serve", "--port", str(port)],
-            cwd=ROOT,
-            env=clean_environment(**settings),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            text=True,
-            **options,
-        )
-    try:
-        server = Server(f"http://127.0.0.1:{port}", process, log)
-        deadline = time.monotonic() + 60
-        while not _answers(server.url):
-            assert process.poll() is None, f"the server ended at its start:\n{server.log()}"
-            assert time.monotonic() < deadline, f"the server does not answer:\n{server.log()}"
-            time.sleep(0.05)
-        yield server
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(httpx.TransportError):
-        return httpx.get(f"{url}/health", timeout=2, trust_env=False).status_code > 0
-    return False
-
-
-PYTHON = [sys.executable, "-m", "api"]
-
-
 # --- bad clients ---------------------------------------------------------------------------------------------------
 
 
@@ -121,7 +84,9 @@ def test_memory_stays_flat_while_64_clients_come_and_go_for_a_minute(
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with started(tmp_path_factory.mktemp("impatient") / "log", [sys.executable, "-c", IMPATIENT]) as server:
+    with running_server(
+        tmp_path_factory.mktemp("impatient") / "log", [sys.executable, "-c", IMPATIENT]
+    ) as server:
         yield server
 
 
@@ -240,14 +205,14 @@ def test_a_process_killed_under_load_starts_again_and_no_answer_was_wrong(
                 with lock:
                     seen.append(outcome)
 
-    with started(tmp_path / "log", PYTHON, port) as first:
+    with running_server(tmp_path / "log", port=port) as first:
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
             thread.start()
         time.sleep(0.5)
         first.process.send_signal(signal.SIGKILL)
         first.process.wait()
-    with started(tmp_path / "log", PYTHON, port) as second:
+    with running_server(tmp_path / "log", port=port) as second:
         time.sleep(0.5)
         stop.set()
         for thread in threads:
@@ -258,7 +223,7 @@ def test_a_process_killed_under_load_starts_again_and_no_answer_was_wrong(
 
 
 def test_ctrl_c_ends_it_quickly_even_with_a_client_that_hangs(tmp_path: Path) -> None:
-    with started(tmp_path / "log", PYTHON) as server, connect(server) as connection:
+    with running_server(tmp_path / "log") as server, connect(server) as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
         server.process.send_signal(signal.SIGINT)
         server.process.wait(timeout=45)
@@ -270,7 +235,7 @@ def test_without_file_descriptors_it_serves_again_as_soon_as_some_are_free(
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (48, 48))
 
-    with started(tmp_path / "log", PYTHON, preexec_fn=few) as server, server.client() as client:
+    with running_server(tmp_path / "log", preexec_fn=few) as server, server.client() as client:
         assert client.get("/health").status_code == 200  # its connection stays open
         idle = []
         for _ in range(100):
@@ -290,7 +255,7 @@ def test_without_file_descriptors_it_serves_again_as_soon_as_some_are_free(
 
 def test_it_writes_nothing_to_any_file_system(tmp_path: Path, cat_jpeg: bytes) -> None:
     environment = {"TMPDIR": "/nonexistent", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
-    with started(tmp_path / "log", [sys.executable, "-c", WRITES_NOTHING], settings=environment) as server:
+    with running_server(tmp_path / "log", [sys.executable, "-c", WRITES_NOTHING], **environment) as server:
         answers_everything(server, cat_jpeg)
         assert "WRITES" not in server.log()
 
@@ -313,8 +278,8 @@ def test_it_serves_from_a_read_only_file_system_without_a_writable_tmp(
         pytest.skip(
             f"no mount namespaces here ({trial.stderr.strip()[-60:]}); the test above covers Python's own writes"
         )
-    command = [*space, *PYTHON]
-    with started(tmp_path / "log", command) as server:
+    command = [*space, *API]
+    with running_server(tmp_path / "log", command) as server:
         answers_everything(server, cat_jpeg)
 
 
@@ -343,7 +308,7 @@ def test_a_clock_that_jumps_years_stops_nothing(tmp_path: Path, cat_jpeg: bytes)
     clock.write_text("+0")
     settings = {"LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
-    with started(tmp_path / "log", PYTHON, settings=settings) as server, server.client() as client:
+    with running_server(tmp_path / "log", **settings) as server, server.client() as client:
         years = []
         for jump in ("+0", "+3650d", "-3650d", "-14600d", "+0"):
             clock.write_text(jump)
@@ -374,7 +339,7 @@ def test_a_model_published_while_serving_is_served_only_after_a_restart_and_neve
     old = (registry / "latest").read_text().strip()
     seen: set[tuple[str, ...]] = set()
     with (
-        started(tmp_path / "log", PYTHON, settings={"MODEL_DIR": str(registry)}) as server,
+        running_server(tmp_path / "log", MODEL_DIR=str(registry)) as server,
         server.client() as client,
     ):
         seen.add(versions(client, cat_jpeg))
@@ -385,7 +350,7 @@ def test_a_model_published_while_serving_is_served_only_after_a_restart_and_neve
         seen.add(versions(client, cat_jpeg))
     assert seen == {(old,) * 4}
     with (
-        started(tmp_path / "log", PYTHON, settings={"MODEL_DIR": str(registry)}) as server,
+        running_server(tmp_path / "log", MODEL_DIR=str(registry)) as server,
         server.client() as client,
     ):
         assert versions(client, cat_jpeg) == ("9.9.9",) * 4
