@@ -37,8 +37,6 @@ class Architecture:
 ARCHITECTURES = {
     "classic": Architecture(64, 7, 2, True, widths=(64, 128, 256), blocks=(2, 2, 2)),
     "compact": Architecture(32, 7, 4, False, widths=(32, 96, 144), blocks=(1, 2, 3)),
-    # The same, continued: its further blocks start as their shortcuts, so a trained compact network can grow into it.
-    "deep": Architecture(32, 7, 4, False, widths=(32, 96, 144), blocks=(1, 2, 6)),
     # For tests: learns coloured shapes in seconds.
     "tiny": Architecture(8, 7, 4, False, widths=(8, 16), blocks=(1, 1)),
 }

@@ -241,19 +241,8 @@ def _start(
 
 
 def _take_weights(learner: Learner, path: Path) -> None:
-    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one.
-
-    The network may have more blocks at its end than the checkpoint: they change nothing before they are trained.
-    """
-    weights = load_checkpoint(path).network.state_dict()
-    mine = learner.network.state_dict()
-    further = {name.split(".")[1] for name in mine.keys() - weights.keys() if name.startswith("blocks.")}
-    fits = weights.keys() <= mine.keys() and all(weights[n].shape == mine[n].shape for n in weights)
-    if not fits or any(f"blocks.{block}.shortcut.0.weight" in mine for block in further):
-        raise TrainingError(
-            f"The weights in {path} do not fit this network, and it cannot grow out of theirs."
-        )
-    learner.network.load_state_dict({**mine, **weights})
+    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one."""
+    learner.network.load_state_dict(load_checkpoint(path).network.state_dict())
     trained = torch.load(path, map_location="cpu", weights_only=True)["learner"]
     guess = {
         name.removeprefix("guess."): value for name, value in trained.items() if name.startswith("guess.")

@@ -59,30 +59,6 @@ def test_a_run_can_start_from_the_weights_of_another(
     assert _lines(tmp_path)[0]["val_accuracy"] == pytest.approx(_lines(run)[-1]["val_accuracy"], abs=0.05)
 
 
-def test_a_network_grows_out_of_a_shallower_one_and_answers_the_same_at_first(
-    run: Path,
-    recipe: train.Recipe,
-    load_pixels: Callable[..., Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    tiny = ARCHITECTURES["tiny"]
-    monkeypatch.setitem(ARCHITECTURES, "longer", dataclasses.replace(tiny, blocks=(1, 3)))
-    monkeypatch.setitem(ARCHITECTURES, "wider", dataclasses.replace(tiny, widths=(8, 24)))
-    photos = torch.randn(4, 3, 64, 64)
-    pixels = load_pixels("val")
-    still = dataclasses.replace(recipe, network="longer", learning_rate=0.0, sizes=((64, 1),), ema_decay=0.0)
-    grown = train.train(still, pixels, pixels, tmp_path / "longer", start_from=run / train.LAST)
-    before, after = (train.load_checkpoint(path).network for path in (run / train.LAST, grown))
-    assert parameter_count(after) > parameter_count(before)
-    for network in (before, after):
-        network.train()  # normalise by the batch: an epoch changes the running means even where it learns nothing
-    torch.testing.assert_close(after(photos), before(photos))
-    other = dataclasses.replace(recipe, network="wider")
-    with pytest.raises(train.TrainingError, match="do not fit"):
-        train.train(other, pixels, pixels, tmp_path / "wider", start_from=run / train.LAST)
-
-
 def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
     run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -230,8 +206,7 @@ def test_the_teachers_answer_for_a_collage_is_the_mean_over_the_parts_that_show(
 def test_the_published_architectures_keep_within_their_budgets() -> None:
     assert parameter_count(build("classic", 2)) <= 2_783_362
     assert parameter_count(build("compact", 2)) <= 2_768_386 / 2
-    assert parameter_count(build("deep", 2)) <= 2_768_386
-    assert set(ARCHITECTURES) == {"classic", "compact", "deep", "tiny"}
+    assert set(ARCHITECTURES) == {"classic", "compact", "tiny"}
 
 
 def test_an_untrained_network_thinks_every_class_equally_likely() -> None:
