@@ -36,8 +36,8 @@ class BodyError(ValueError):
 @dataclass
 class _Part:
     headers: dict[bytes, bytes] = field(default_factory=dict)
-    # Stretches of the body; one, as the parser sees the body whole.
-    data: list[memoryview] = field(default_factory=list)
+    # Gives its bytes away without copying them, unlike a bytearray.
+    data: io.BytesIO = field(default_factory=io.BytesIO)
 
 
 async def read_photo(request: Request, limit: int, count: Callable[[int], None]) -> bytes:
@@ -52,14 +52,16 @@ async def read_photo(request: Request, limit: int, count: Callable[[int], None])
     """
     kind = _content_type(request)
     if kind.startswith(b"image/"):
-        return await _read(request, limit, count)
+        body = io.BytesIO()
+        await _read(request, limit, count, body.write)
+        return body.getvalue()
     if kind != b"multipart/form-data":
         raise BodyError(
             "Send the photo as the field `file` of a multipart form, "
             "or as the body itself with an image/* content type.",
             422,
         )
-    photos = _files(await _read(request, limit, count), request.headers["content-type"], "file")
+    photos = _files(await _parts(request, limit, count), "file")
     if len(photos) > 1:
         raise BodyError(
             "The form has several files. Send one as `file`, or several as `files` to /predict/batch.", 422
@@ -75,7 +77,7 @@ async def read_photos(request: Request, limit: int, count: Callable[[int], None]
     """
     if _content_type(request) != b"multipart/form-data":
         raise BodyError("Send the photos as a multipart form with one field `files` for each.", 422)
-    photos = _files(await _read(request, limit, count), request.headers["content-type"], "files")
+    photos = _files(await _parts(request, limit, count), "files")
     if len(photos) > MAX_BATCH:
         raise BodyError(f"The form has {len(photos)} photos; send at most {MAX_BATCH} at once.", 413)
     return photos
@@ -85,32 +87,34 @@ def _content_type(request: Request) -> bytes:
     return parse_options_header(request.headers.get("content-type", ""))[0].lower()
 
 
-async def _read(request: Request, limit: int, count: Callable[[int], None]) -> bytes:
+async def _read(
+    request: Request, limit: int, count: Callable[[int], None], take: Callable[[bytes], object]
+) -> None:
+    """Gives the body to `take`, piece by piece as it arrives."""
     too_large = BodyError(f"The upload is over the limit of {limit:,} bytes. Send a smaller photo.", 413)
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > limit:
         raise too_large
-    # Gives its bytes away without copying them, unlike a bytearray.
-    body = io.BytesIO()
+    read = 0
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
             async for chunk in request.stream():
-                if body.tell() + len(chunk) > limit:
+                read += len(chunk)
+                if read > limit:
                     raise too_large
                 count(len(chunk))
-                body.write(chunk)
+                take(chunk)
     except TimeoutError as error:
         raise BodyError(
             f"The upload took over {READ_TIMEOUT_S:g} seconds. Send a smaller photo.", 408
         ) from error
-    return body.getvalue()
 
 
-def _files(body: bytes, content_type: str, name: str) -> list[bytes]:
+def _files(parts: list[_Part], name: str) -> list[bytes]:
     """The files in a multipart form's field `name`, in order; at least one."""
     files: list[bytes] = []
     names: set[str] = set()
-    for part in _parts(body, content_type):
+    for part in parts:
         _, options = parse_options_header(part.headers.get(b"content-disposition", b""))
         field_name = options.get(b"name", b"").decode("utf-8", "replace")
         names.add(field_name[:40])
@@ -120,7 +124,7 @@ def _files(body: bytes, content_type: str, name: str) -> list[bytes]:
             raise BodyError(
                 f"The field `{name}` holds text, not a file. With curl write -F '{name}=@photo.jpg'.", 422
             )
-        files.append(b"".join(part.data))
+        files.append(part.data.getvalue())
     if not files:
         found = f" (the form has: {', '.join(sorted(names)[:5])})" if names else ""
         raise BodyError(
@@ -129,8 +133,8 @@ def _files(body: bytes, content_type: str, name: str) -> list[bytes]:
     return files
 
 
-def _parts(body: bytes, content_type: str) -> list[_Part]:
-    _, options = parse_options_header(content_type)
+async def _parts(request: Request, limit: int, count: Callable[[int], None]) -> list[_Part]:
+    _, options = parse_options_header(request.headers["content-type"])
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise BodyError(
@@ -149,7 +153,7 @@ def _parts(body: bytes, content_type: str) -> list[_Part]:
                 "on_end": reader.end,
             },
         )
-        parser.write(body)
+        await _read(request, limit, count, parser.write)
     except FormParserError as error:
         raise BodyError("The multipart form is malformed. Let your HTTP client build it.", 400) from error
     if not reader.ended:
@@ -184,7 +188,7 @@ class _Reader:
         self._field = self._value = b""
 
     def part_data(self, data: bytes, start: int, end: int) -> None:
-        self.parts[-1].data.append(memoryview(data)[start:end])
+        self.parts[-1].data.write(memoryview(data)[start:end])
 
     def end(self) -> None:
         self.ended = True
