@@ -50,7 +50,7 @@ async def read_photo(request: Request, limit: int, count: Callable[[int], None])
     Raises:
         BodyError: too large, too slow, malformed, or no photo in it.
     """
-    kind = _content_type(request)
+    kind, options = _content_type(request)
     if kind.startswith(b"image/"):
         body = io.BytesIO()
         await _read(request, limit, count, body.write)
@@ -61,7 +61,7 @@ async def read_photo(request: Request, limit: int, count: Callable[[int], None])
             "or as the body itself with an image/* content type.",
             422,
         )
-    photos = _files(await _parts(request, limit, count), "file")
+    photos = _files(await _parts(request, options, limit, count), "file")
     if len(photos) > 1:
         raise BodyError(
             "The form has several files. Send one as `file`, or several as `files` to /predict/batch.", 422
@@ -75,16 +75,18 @@ async def read_photos(request: Request, limit: int, count: Callable[[int], None]
     Raises:
         BodyError: too large, too slow, malformed, no photo in it, or too many.
     """
-    if _content_type(request) != b"multipart/form-data":
+    kind, options = _content_type(request)
+    if kind != b"multipart/form-data":
         raise BodyError("Send the photos as a multipart form with one field `files` for each.", 422)
-    photos = _files(await _parts(request, limit, count), "files")
+    photos = _files(await _parts(request, options, limit, count), "files")
     if len(photos) > MAX_BATCH:
         raise BodyError(f"The form has {len(photos)} photos; send at most {MAX_BATCH} at once.", 413)
     return photos
 
 
-def _content_type(request: Request) -> bytes:
-    return parse_options_header(request.headers.get("content-type", ""))[0].lower()
+def _content_type(request: Request) -> tuple[bytes, dict[bytes, bytes]]:
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    return kind.lower(), options
 
 
 async def _read(
@@ -133,8 +135,10 @@ def _files(parts: list[_Part], name: str) -> list[bytes]:
     return files
 
 
-async def _parts(request: Request, limit: int, count: Callable[[int], None]) -> list[_Part]:
-    _, options = parse_options_header(request.headers["content-type"])
+async def _parts(
+    request: Request, options: dict[bytes, bytes], limit: int, count: Callable[[int], None]
+) -> list[_Part]:
+    """The parts of a multipart form, parsed as it arrives; `options` are those of its content type."""
     boundary = options.get(b"boundary", b"")
     if not boundary:
         raise BodyError(
