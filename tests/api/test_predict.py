@@ -2,16 +2,14 @@
 
 import json
 import re
-import socket
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Server, encode
+from tests.conftest import Server, connect, encode
 
 FORM = {"Content-Type": "multipart/form-data; boundary=frontier"}
 
@@ -131,8 +129,7 @@ def test_a_multipart_body_that_never_closes_is_refused(client: httpx.Client, cat
 
 
 def test_a_body_over_the_limit_is_refused_by_its_declared_length_without_reading_it(server: Server) -> None:
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with connect(server) as connection:
         connection.sendall(
             b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 99000000\r\n\r\n"
         )
@@ -142,8 +139,7 @@ def test_a_body_over_the_limit_is_refused_by_its_declared_length_without_reading
 
 def test_a_streamed_body_is_refused_once_it_passes_the_limit(serve: Callable[..., Server]) -> None:
     server = serve(MAX_UPLOAD_BYTES="100000")
-    address = urlsplit(server.url)
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+    with connect(server) as connection:
         head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head)
         chunk = b"%x\r\n%s\r\n" % (20_000, bytes(20_000))

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from api import _security
-from tests.conftest import Server
+from tests.conftest import Server, connect
 
 GOOD = "https://good.example"
 KEY = "correct-horse-battery"
@@ -386,11 +386,7 @@ def test_a_request_id_that_is_not_clean_is_replaced(client: httpx.Client, forger
 
 
 def test_no_client_can_forge_a_line_of_the_log(serve: Callable[..., Server], cat_jpeg: bytes) -> None:
-    import socket
-    from urllib.parse import urlsplit
-
     server = serve()
-    address = urlsplit(server.url)
     line = b'{"time": "now", "level": "INFO", "message": "request", "prediction": "forged"}'
     requests = [
         b"GET /%0a" + line.replace(b" ", b"%20") + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -406,9 +402,7 @@ def test_no_client_can_forge_a_line_of_the_log(serve: Callable[..., Server], cat
         b"FORGED\n" + line + b" / HTTP/1.1\r\n\r\n",
     ]
     for request in requests:
-        with socket.create_connection(
-            (str(address.hostname), int(address.port or 80)), timeout=10
-        ) as connection:
+        with connect(server) as connection:
             connection.sendall(request)
             connection.settimeout(1)
             with contextlib.suppress(TimeoutError):
