@@ -125,6 +125,13 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
         default=default.collages,
         help="share of the crops that show a part of another photo as well; only with a teacher",
     )
+    parser.add_argument(
+        "--patch-size",
+        type=int,
+        default=default.patch_size,
+        help="show a patch of any photo, turned, recoloured and mixed, beside each crop, and ask the teacher about it "
+        "at this many pixels; 0: no patches",
+    )
     parser.add_argument("--ema", type=float, default=default.ema_decay, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument(
@@ -143,7 +150,7 @@ def _train(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate, weight_decay=options.weight_decay, mixup=options.mixup,
         label_smoothing=options.label_smoothing, seed=options.seed, teacher_size=options.teacher_size,
         neither_share=options.neither_share, ema_decay=options.ema,
-        collages=options.collages,
+        collages=options.collages, patch_size=options.patch_size,
         started_from=options.start_from.name if options.start_from else "",
     )  # fmt: skip
     labels = data.find(options.data, "train").labels

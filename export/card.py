@@ -82,6 +82,12 @@ def _training(metadata: dict[str, Any]) -> str:
         teacher = f"It started from the weights of the run `{recipe['started_from']}`. {teacher}"
     share = recipe.get("collages", 0) if recipe["teacher_size"] else 0
     collages = f", {share:.0%} of the crops with a part of another photo in them" if share else ""
+    patches = recipe.get("patch_size", 0) if recipe["teacher_size"] else 0
+    if patches:
+        collages += (
+            "; beside each crop a patch of any photo, turned, recoloured and mixed, about which the teacher was asked "
+            f"at {patches} pixels"
+        )
     notes = f"\n- {training['note']}" if training.get("note") else ""
     return f"""## Training
 

@@ -323,10 +323,7 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
 
     def cut(self, number: int, box: np.ndarray, shape: tuple[int, int] | None = None) -> Tensor:
         """This part of the sample's photo as uint8 [3, size, size], or [3, *shape]."""
-        top, left, height, width = box
-        # A copy, because the memory map is read-only and a tensor may not be.
-        crop = np.array(self.pixels[self.samples.rows[number], top : top + height, left : left + width])
-        return _resize(torch.from_numpy(crop), shape or (self.size, self.size))
+        return cut(self.pixels[self.samples.rows[number]], box, shape or (self.size, self.size))
 
     def box(self, number: int) -> np.ndarray:
         """Top, left, height, width of the crop."""
@@ -334,6 +331,14 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
         if scale == 1:
             return region
         return random_box(np.random.default_rng((self.seed, self.view, number)), region, scale, 1)
+
+
+def cut(photo: np.ndarray, box: np.ndarray, shape: tuple[int, int]) -> Tensor:
+    """A part (top, left, height, width) of a photo uint8 [H, W, 3], resized to uint8 [3, *shape]."""
+    top, left, height, width = box
+    # A copy, because the memory map is read-only and a tensor may not be.
+    crop = np.array(photo[top : top + height, left : left + width])
+    return _resize(torch.from_numpy(crop), shape)
 
 
 def _resize(crop: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -1,8 +1,8 @@
 """The teacher: EfficientNet-Lite2 trained on ImageNet (Tan and Le 2019, arXiv:1905.11946), with a linear head for our
 labels. It looks once at each photo and its feature map is kept. Features are pooled by their mean and both heads are
 linear, so the mean over any part of the map is what the teacher says about that part of the photo: a student can be
-shown different crops in every epoch, each with an answer of its own. Only training uses the teacher, nothing of it is
-published.
+shown different crops in every epoch, each with an answer of its own. About patches (export/patches.py), which no map
+shows, it is asked while the student trains. Only training uses the teacher, nothing of it is published.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Lessons:
     close_maps: np.ndarray
     head: nn.Linear
     imagenet: nn.Linear
+    live: LiveTeacher | None = None
 
     def features(self, samples: Samples, number: int, box: np.ndarray) -> Tensor:
         """The mean features float32 [FEATURES] over the part of the sample's map that a crop's box covers."""
@@ -77,6 +78,24 @@ class Lessons:
     @torch.no_grad()
     def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [N, K + 1] and ImageNet logits [N, IMAGENET] for features, on the features' device."""
+        for head in (self.head, self.imagenet):
+            head.to(features.device)
+        return with_neither(self.head(features)), self.imagenet(features)
+
+
+class LiveTeacher:
+    """The teacher, asked about photos that it has not seen before.
+
+    It has a head of its own: a backbone that sees photos at another size has other features.
+    """
+
+    def __init__(self, backbone: _Backbone, head: nn.Linear) -> None:
+        self.backbone, self.head, self.imagenet = backbone, head, backbone.imagenet()
+
+    @torch.no_grad()
+    def answers(self, photos: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits [N, K + 1] and ImageNet logits [N, IMAGENET] for photos float [N, 3, size, size], 0 to 255."""
+        features = self.backbone(photos).mean(dim=(1, 2))
         for head in (self.head, self.imagenet):
             head.to(features.device)
         return with_neither(self.head(features)), self.imagenet(features)
@@ -136,7 +155,8 @@ def learn(
     """Ask the backbone about every photo and fit the head. Maps are kept in the cache (about 160 KB a photo)."""
     folder = cache or default_cache()
     size, side = recipe.teacher_size, pixels.array.shape[1]
-    backbone = _Backbone(fabric, size)
+    # The other processes of this machine wait until the first one has filled the cache.
+    backbone = _Backbone(fabric, size, threads=os.cpu_count() or 1)
     photos = Crops(pixels.array, whole(pixels.targets, side), size)
     maps = _maps(backbone, photos, folder, pixels.fingerprint, "teacher, photos")
     last = slice(len(samples) - samples.close, None)
@@ -149,28 +169,31 @@ def learn(
     val_photos = Crops(val_pixels.array, whole(val_pixels.targets, side), size)
     val_maps = _maps(backbone, val_photos, folder, val_pixels.fingerprint, "teacher, val")
 
-    features = torch.from_numpy(_pooled(maps))
-    val = torch.from_numpy(_pooled(val_maps))
-    mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-4)
-    head = _fit_head((features - mean) / std, torch.from_numpy(pixels.targets), len(pixels.photos.labels))
-    # The head takes the features as they are: standardising is a part of its weights.
+    labels = len(pixels.photos.labels)
+    head = _fit_head(_pooled(maps), torch.from_numpy(pixels.targets), labels)
     with torch.no_grad():
-        head.weight /= std
-        head.bias -= head.weight @ mean
-        _report(with_neither(head(val)), torch.from_numpy(val_pixels.targets))
-    return Lessons(maps, close_maps, head.requires_grad_(False), backbone.imagenet())
+        _report(with_neither(head(_pooled(val_maps))), torch.from_numpy(val_pixels.targets))
+    live = None
+    if recipe.patch_size:
+        backbone_for_patches = _Backbone(fabric, recipe.patch_size, threads=torch.get_num_threads())
+        small = Crops(pixels.array, whole(pixels.targets, side), recipe.patch_size)
+        small_maps = _maps(backbone_for_patches, small, folder, pixels.fingerprint, "teacher, small photos")
+        live = LiveTeacher(
+            backbone_for_patches, _fit_head(_pooled(small_maps), torch.from_numpy(pixels.targets), labels)
+        )
+    return Lessons(maps, close_maps, head, backbone.imagenet(), live)
 
 
-def _pooled(maps: np.ndarray) -> np.ndarray:
+def _pooled(maps: np.ndarray) -> Tensor:
     """The mean of each map, float32 [photos, FEATURES]."""
-    return np.stack([photo.mean(axis=(0, 1), dtype=np.float32) for photo in maps])
+    return torch.from_numpy(np.stack([photo.mean(axis=(0, 1), dtype=np.float32) for photo in maps]))
 
 
 class _Backbone:
     """EfficientNet-Lite2 without its pooling; prepared for the device when the first crop is asked about."""
 
-    def __init__(self, fabric: Fabric, size: int) -> None:
-        self.fabric, self.size = fabric, size
+    def __init__(self, fabric: Fabric, size: int, threads: int) -> None:
+        self.fabric, self.size, self.threads = fabric, size, threads
         self.backbone = _load_backbone(size)
         self.network: nn.Module | None = None
         self.session: onnxruntime.InferenceSession | None = None
@@ -184,7 +207,7 @@ class _Backbone:
         return self.backbone._fc.cpu().requires_grad_(False)  # type: ignore[union-attr, operator, return-value]
 
     def __call__(self, crops: Tensor) -> Tensor:
-        """Crops uint8 [N, 3, size, size] to feature maps float32 [N, g, g, FEATURES]."""
+        """Crops [N, 3, size, size], 0 to 255, to feature maps float32 [N, g, g, FEATURES]."""
         if self.network is None:
             self.network = self.fabric.to_device(_Cells(self.backbone).eval())
         photos = (crops.to(self.fabric.device).float() - MEAN) / STD
@@ -202,8 +225,7 @@ class _Backbone:
                     self.network, (photos[:1].repeat(2, 1, 1, 1),), str(path), dynamo=True, external_data=False,
                     verbose=False, dynamic_shapes=({0: torch.export.Dim("photos", min=1)},), input_names=["photos"],
                 )  # fmt: skip
-                # The other processes of this machine wait until this one is through.
-                self.session = session(path, threads=os.cpu_count() or 1)
+                self.session = session(path, self.threads)
         return torch.from_numpy(np.asarray(self.session.run(None, {"photos": photos.numpy()})[0]))
 
 
@@ -250,7 +272,12 @@ def _maps(backbone: _Backbone, crops: Crops, folder: Path, key: str, title: str)
 
 
 def _fit_head(features: Tensor, targets: Tensor, labels: int) -> nn.Linear:
-    """Multinomial logistic regression with neither as the reference class."""
+    """Multinomial logistic regression with neither as the reference class, on standardised features.
+
+    The head takes the features as they are: standardising is a part of its weights.
+    """
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-4)
+    features = (features - mean) / std
     head = nn.Linear(features.shape[1], labels)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -264,7 +291,10 @@ def _fit_head(features: Tensor, targets: Tensor, labels: int) -> nn.Linear:
         return loss
 
     optimizer.step(closure)  # type: ignore[arg-type]
-    return head
+    with torch.no_grad():
+        head.weight /= std
+        head.bias -= head.weight @ mean
+    return head.requires_grad_(False)
 
 
 def _report(logits: Tensor, targets: Tensor) -> None:

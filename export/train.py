@@ -33,7 +33,8 @@ from export import provenance
 from export.augment import Augment, mixup
 from export.data import Crops, Pixels, Samples, samples, whole
 from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
-from export.teacher import IMAGENET, Lessons, TaughtCrops, learn
+from export.patches import Explore, Patches
+from export.teacher import IMAGENET, Lessons, LiveTeacher, TaughtCrops, learn
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,8 @@ class Recipe:
     collages: float = 0.5
     softness: float = 2.0
     imagenet_weight: float = 1.0
+    # The resolution at which the teacher is asked about a patch beside each crop; 0: no patches.
+    patch_size: int = 0
 
     @property
     def epochs(self) -> int:
@@ -295,19 +298,25 @@ def _train_epoch(
     learner, ema, optimizer = state["learner"], state["ema"], state["optimizer"]
     learner.train()
     crops = Crops(pixels.array, epoch_samples(recipe, pixels), recipe.size_at(epoch), recipe.seed, view=epoch)
-    dataset = TaughtCrops(crops, lessons, recipe.collages) if lessons else crops
+    dataset: Dataset[Any] = crops
+    if lessons:
+        taught_crops = TaughtCrops(crops, lessons, recipe.collages)
+        dataset = Patches(taught_crops, recipe.patch_size) if lessons.live else taught_crops
     loader = _loader(fabric, dataset, recipe.batch_size, shuffle=True)
-    augment = Augment(recipe.colour).to(fabric.device)
+    augment, explore = Augment(recipe.colour).to(fabric.device), Explore().to(fabric.device)
     total = torch.zeros((), device=fabric.device)
     bar = tqdm(
         loader, f"epoch {epoch + 1}/{recipe.epochs} at {crops.size} px", disable=not fabric.is_global_zero,
         mininterval=1.0,
     )  # fmt: skip
-    for step, (batch, targets, taught) in enumerate(bar):
+    for step, (batch, targets, taught, *patches) in enumerate(bar):
         for group in optimizer.param_groups:
             group["lr"] = _learning_rate(recipe, (epoch + step / len(loader)) / recipe.epochs)
         if lessons:
-            loss = _taught_loss(learner, augment(batch), *lessons.answers(taught), recipe)
+            photos, answers = augment(batch), lessons.answers(taught)
+            if lessons.live:
+                photos, answers = _join(photos, answers, explore(*patches), lessons.live)
+            loss = _taught_loss(learner, photos, *answers, recipe)
         else:
             wanted = functional.one_hot(targets, len(state["labels"]) + 1).float()
             loss = _loss(learner, augment(batch), wanted, recipe)
@@ -342,6 +351,16 @@ def _loss(learner: nn.Module, photos: Tensor, wanted: Tensor, recipe: Recipe) ->
     return functional.cross_entropy(
         with_neither(logits.float()), wanted, label_smoothing=recipe.label_smoothing
     )
+
+
+def _join(
+    photos: Tensor, answers: tuple[Tensor, Tensor], patches: Tensor, teacher: LiveTeacher
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """The photos and the teacher's answers, with patches and what the teacher says of them added."""
+    of_patches = teacher.answers(patches)
+    shown = functional.interpolate(patches, photos.shape[2:], mode="bilinear", antialias=True)
+    photos = torch.cat([photos, normalise(shown)]).contiguous(memory_format=torch.channels_last)
+    return photos, (torch.cat([answers[0], of_patches[0]]), torch.cat([answers[1], of_patches[1]]))
 
 
 def _taught_loss(
