@@ -94,8 +94,10 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
     parser.add_argument(
         "--start-from",
         type=Path,
+        nargs="*",
+        default=[],
         metavar="RUN",
-        help="start from the weights of another run of the same network",
+        help="start from the weights of another run of the same network, or from the mean of several",
     )
     parser.add_argument("--network", default=default.network, choices=["classic", "compact", "tiny"])
     parser.add_argument(
@@ -151,7 +153,7 @@ def _train(options: argparse.Namespace) -> None:
         label_smoothing=options.label_smoothing, seed=options.seed, teacher_size=options.teacher_size,
         neither_share=options.neither_share, ema_decay=options.ema,
         collages=options.collages, patch_size=options.patch_size,
-        started_from=options.start_from.name if options.start_from else "",
+        started_from=" and ".join(run.name for run in options.start_from),
     )  # fmt: skip
     labels = data.find(options.data, "train").labels
     splits = {split: publish.find(options.data, options.neither, split, labels) for split in ("train", "val")}
@@ -165,7 +167,7 @@ def _train(options: argparse.Namespace) -> None:
         options.cache,
         options.as_typed,
         options.devices,
-        start_from=options.start_from / train.LAST if options.start_from else None,
+        start_from=[run / train.LAST for run in options.start_from],
     )
     print(last)
 

@@ -17,6 +17,7 @@ import logging
 import math
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,11 +136,12 @@ def train(
     command: str = "",
     devices: int | str = "auto",
     stop_after: int | None = None,
-    start_from: Path | None = None,
+    start_from: Sequence[Path] = (),
 ) -> Path:
     """Train by the recipe; return the path of the last checkpoint.
 
-    Starts from random weights, or from the averaged weights of the checkpoint `start_from`.
+    Starts from random weights, or from the averaged weights of the checkpoint in `start_from`; of several, from the
+    mean of theirs.
     Writes `last.ckpt` (after every epoch, whole or not at all) and `metrics.jsonl` into `out`. With `stop_after`
     the run ends after that epoch, as if interrupted.
     """
@@ -206,7 +208,7 @@ def _start(
     out: Path,
     resume: bool,
     command: str,
-    start_from: Path | None,
+    start_from: Sequence[Path],
 ) -> dict[str, Any]:
     """Fresh state, or the last checkpoint's."""
     last = out / LAST
@@ -243,15 +245,28 @@ def _start(
     return state
 
 
-def _take_weights(learner: Learner, path: Path) -> None:
-    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one."""
-    learner.network.load_state_dict(load_checkpoint(path).network.state_dict())
-    trained = torch.load(path, map_location="cpu", weights_only=True)["learner"]
-    guess = {
-        name.removeprefix("guess."): value for name, value in trained.items() if name.startswith("guess.")
+def _take_weights(learner: Learner, paths: Sequence[Path]) -> None:
+    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one.
+
+    Of several that descend from one network the mean is often better than each (Wortsman et al. 2022,
+    arXiv:2203.05482).
+    """
+    learner.network.load_state_dict(_mean([load_checkpoint(path).network.state_dict() for path in paths]))
+    trained = [torch.load(path, map_location="cpu", weights_only=True)["learner"] for path in paths]
+    guesses = [{k: state[k] for k in state if k.startswith("guess.")} for state in trained]
+    if all(guesses) and isinstance(learner.guess, nn.Linear):
+        learner.load_state_dict(_mean(guesses), strict=False)
+
+
+def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor; of counters, which are no weights, the first."""
+    first, *_ = states
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
     }
-    if guess and isinstance(learner.guess, nn.Linear):
-        learner.guess.load_state_dict(guess)
 
 
 def _save(fabric: Fabric, state: dict[str, Any], out: Path) -> None:

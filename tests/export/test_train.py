@@ -55,8 +55,24 @@ def test_a_run_can_start_from_the_weights_of_another(
 ) -> None:
     pixels = load_pixels("val")
     gentle = dataclasses.replace(recipe, learning_rate=1e-5, sizes=((64, 1),), started_from=run.name)
-    train.train(gentle, pixels, pixels, tmp_path, start_from=run / train.LAST)
+    train.train(gentle, pixels, pixels, tmp_path, start_from=[run / train.LAST])
     assert _lines(tmp_path)[0]["val_accuracy"] == pytest.approx(_lines(run)[-1]["val_accuracy"], abs=0.05)
+
+
+def test_a_run_can_start_from_the_mean_of_several(
+    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+) -> None:
+    pixels = load_pixels("val")
+    still = dataclasses.replace(recipe, learning_rate=0.0, sizes=((64, 1),))
+    train.train(dataclasses.replace(still, seed=7), pixels, pixels, tmp_path / "another")
+    both = [run / train.LAST, tmp_path / "another" / train.LAST]
+    train.train(still, pixels, pixels, tmp_path / "mean", start_from=both)
+    one, other, mean = (
+        train.load_checkpoint(path).network.state_dict()["classifier.weight"]
+        for path in (*both, tmp_path / "mean" / train.LAST)
+    )
+    assert not torch.equal(one, other)
+    torch.testing.assert_close(mean, (one + other) / 2)
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
