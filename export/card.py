@@ -79,7 +79,7 @@ def _training(metadata: dict[str, Any]) -> str:
         else "It learned from the photos' labels alone."
     )
     if recipe.get("started_from"):
-        teacher = f"It started from the weights of the run `{recipe['started_from']}`. {teacher}"
+        teacher = f"It started from the weights of {recipe['started_from']}. {teacher}"
     share = recipe.get("collages", 0) if recipe["teacher_size"] else 0
     collages = f", {share:.0%} of the crops with a part of another photo in them" if share else ""
     patches = recipe.get("patch_size", 0) if recipe["teacher_size"] else 0

@@ -68,7 +68,7 @@ class Recipe:
     # Crops of these show at least this share of the photo.
     neither_scale: float = 0.1
     seed: int = 0
-    # Words for the run whose weights this one started from; empty when it started from random weights.
+    # Words for the runs whose weights, or their mean, this one started from; empty when it started from random ones.
     started_from: str = ""
     # With a teacher: the resolution at which it sees the photos (0: no teacher), how many close crops are added, how
     # many crops become collages, how soft its answers are made, and how much its names for ImageNet's classes count.
