@@ -227,7 +227,13 @@ def _add_publish(commands: argparse._SubParsersAction) -> None:  # type: ignore[
         "on val, measure it on val and test through the serving code, write the model card, move it all into place.",
     )
     parser.add_argument(
-        "--run", dest="folder", type=Path, required=True, help="the --out folder of the training"
+        "--run",
+        dest="runs",
+        type=Path,
+        nargs="+",
+        required=True,
+        metavar="RUN",
+        help="the --out folder of the training; of several the mean of the weights",
     )
     parser.add_argument("--version", required=True, help="three numbers, like 1.0.0")
     _add_data(parser)
@@ -255,7 +261,7 @@ def _publish(options: argparse.Namespace) -> None:
     from export import publish
 
     model = publish.publish(
-        options.folder, options.version, options.models, options.data, options.neither, options.as_typed,
+        options.runs, options.version, options.models, options.data, options.neither, options.as_typed,
         options.cache, options.replace, not options.keep_latest, options.seeds, options.sizes, options.note,
     )  # fmt: skip
     print(f"published {model.version}: {model.directory}")

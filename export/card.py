@@ -80,6 +80,10 @@ def _training(metadata: dict[str, Any]) -> str:
     )
     if recipe.get("started_from"):
         teacher = f"It started from the weights of {recipe['started_from']}. {teacher}"
+    runs = training.get("mean_of", [])
+    if len(runs) > 1:
+        others = ", ".join(runs[:-1])
+        teacher += f" The published weights are the mean of those of {others} and {runs[-1]}, which is described here."
     share = recipe.get("collages", 0) if recipe["teacher_size"] else 0
     collages = f", {share:.0%} of the crops with a part of another photo in them" if share else ""
     patches = recipe.get("patch_size", 0) if recipe["teacher_size"] else 0

@@ -29,7 +29,7 @@ from export import card, data, evaluate, plots
 from export.network import ARCHITECTURES, normalise, parameter_count, with_neither
 from export.quantize import quantize
 from export.to_onnx import OPSET, export
-from export.train import LAST, METRICS, Checkpoint, load_checkpoint
+from export.train import LAST, METRICS, Checkpoint, load_checkpoint, load_mean
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class PublishError(Exception):
 
 
 def publish(
-    run: Path,
+    runs: Sequence[Path],
     version: str,
     models: Path,
     photos_root: Path,
@@ -57,21 +57,25 @@ def publish(
     sizes: Sequence[int] = (),
     note: str = "",
 ) -> Model:
-    """Publish the averaged network of the run's last checkpoint; return the model as the service will load it."""
+    """Publish the averaged network of the run's last checkpoint; return the model as the service will load it.
+
+    Of several runs the mean of their weights is published, and the last of them is described.
+    """
     if not VERSION.fullmatch(version):
         raise PublishError(f"{version!r} is no version; use three numbers, like 1.0.0.")
     if (models / "versions" / version).exists() and not replace:
         raise PublishError(f"{version} is published already. Choose another version, or add --replace.")
-    checkpoint = load_checkpoint(run / LAST)
+    checkpoint = load_mean([run / LAST for run in runs])
     splits = {split: find(photos_root, neither_root, split, checkpoint.labels) for split in data.SPLITS}
     with staging(models, version) as folder:
         model, float_model = _build(checkpoint, sizes, splits, folder, version, cache)
         metadata = _describe(checkpoint, model, photos_root, neither_root, command, seeds)
-        metadata["training"]["note"] = note
+        metadata["training"] |= {"note": note, "mean_of": [run.name for run in runs]}
         _measure(metadata, model, float_model, splits, folder)
-        if (run / METRICS).exists():
-            shutil.copy(run / METRICS, folder / METRICS)
-            plots.learning_curves(run / METRICS, folder / "learning.png")
+        metrics = runs[-1] / METRICS
+        if metrics.exists():
+            shutil.copy(metrics, folder / METRICS)
+            plots.learning_curves(metrics, folder / "learning.png")
         (folder / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
         (folder / "README.md").write_text(card.write(metadata, folder))
         _move(models, version, folder, latest)

@@ -197,6 +197,30 @@ def load_checkpoint(path: Path) -> Checkpoint:
     )
 
 
+def load_mean(paths: Sequence[Path]) -> Checkpoint:
+    """The last checkpoint, with the mean of the weights of all of them.
+
+    Of networks that descend from one the mean is often better than each (Wortsman et al. 2022, arXiv:2203.05482).
+    """
+    checkpoints = [load_checkpoint(path) for path in paths]
+    last = checkpoints[-1]
+    if len({(each.recipe.network, each.labels) for each in checkpoints}) > 1:
+        raise TrainingError("Only runs of the same network and labels have a mean.")
+    last.network.load_state_dict(_mean([each.network.state_dict() for each in checkpoints]))
+    return last
+
+
+def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The mean of each tensor; of counters, which are no weights, the first."""
+    first = states[0]
+    return {
+        name: torch.stack([state[name] for state in states]).mean(dim=0)
+        if value.is_floating_point()
+        else value
+        for name, value in first.items()
+    }
+
+
 def _recipe_from(values: dict[str, Any]) -> Recipe:
     return Recipe(**{**values, "sizes": tuple((size, epochs) for size, epochs in values["sizes"])})
 
@@ -246,27 +270,13 @@ def _start(
 
 
 def _take_weights(learner: Learner, paths: Sequence[Path]) -> None:
-    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one.
-
-    Of several that descend from one network the mean is often better than each (Wortsman et al. 2022,
-    arXiv:2203.05482).
-    """
-    learner.network.load_state_dict(_mean([load_checkpoint(path).network.state_dict() for path in paths]))
+    """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one; of several
+    checkpoints, from their mean."""
+    learner.network.load_state_dict(load_mean(paths).network.state_dict())
     trained = [torch.load(path, map_location="cpu", weights_only=True)["learner"] for path in paths]
-    guesses = [{k: state[k] for k in state if k.startswith("guess.")} for state in trained]
+    guesses = [{name: state[name] for name in state if name.startswith("guess.")} for state in trained]
     if all(guesses) and isinstance(learner.guess, nn.Linear):
         learner.load_state_dict(_mean(guesses), strict=False)
-
-
-def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-    """The mean of each tensor; of counters, which are no weights, the first."""
-    first, *_ = states
-    return {
-        name: torch.stack([state[name] for state in states]).mean(dim=0)
-        if value.is_floating_point()
-        else value
-        for name, value in first.items()
-    }
 
 
 def _save(fabric: Fabric, state: dict[str, Any], out: Path) -> None:

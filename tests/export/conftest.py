@@ -109,7 +109,7 @@ def published(run: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory)
 
     models = tmp_path_factory.mktemp("models")
     publish(
-        run,
+        [run],
         "0.0.1",
         models,
         photos / "photos",

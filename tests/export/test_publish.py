@@ -25,7 +25,7 @@ def _state(models: Path) -> dict[str, str]:
 
 def _publish(run: Path, photos: Path, models: Path, version: str, **options: Any) -> Any:
     return publish.publish(
-        run, version, models, photos / "photos", photos / "neither", "python -m export publish", photos / "cache",
+        [run], version, models, photos / "photos", photos / "neither", "python -m export publish", photos / "cache",
         **options,
     )  # fmt: skip
 

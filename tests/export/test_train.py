@@ -73,6 +73,11 @@ def test_a_run_can_start_from_the_mean_of_several(
     )
     assert not torch.equal(one, other)
     torch.testing.assert_close(mean, (one + other) / 2)
+    torch.testing.assert_close(train.load_mean(both).network.state_dict()["classifier.weight"], mean)
+    larger = dataclasses.replace(still, network="compact")
+    train.train(larger, pixels, pixels, tmp_path / "larger")
+    with pytest.raises(train.TrainingError, match="same network"):
+        train.load_mean([*both, tmp_path / "larger" / train.LAST])
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
