@@ -30,21 +30,37 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def learning_curves(metrics: Path, path: Path) -> None:
-    """Training loss and val accuracy by epoch, from a run's metrics.jsonl."""
+    """Training loss and val accuracy by epoch, from the metrics.jsonl of a published model: of one run, or of several
+    one after the other."""
     lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    epochs = [line["epoch"] for line in lines]
+    epochs = range(1, len(lines) + 1)
     figure, axes = _new()
-    axes.plot(epochs, [line["loss"] for line in lines], color="tab:gray", label="training loss")
     axes.set(xlabel="epoch", ylabel="training loss")
     right = axes.twinx()
-    right.plot(epochs, [100 * line["val_accuracy"] for line in lines], color="tab:blue", label="val accuracy")
     right.set(ylabel="val accuracy, %")
-    sizes = [line["size"] for line in lines]
-    for epoch, before, after in zip(epochs[1:], sizes, sizes[1:], strict=False):
-        if before != after:
-            axes.axvline(epoch - 0.5, color="lightgray", linestyle=":")
-            axes.text(epoch - 0.4, axes.get_ylim()[1], f"{after} px", va="top", fontsize=8)
-    figure.legend(loc="outside upper center", ncols=2, frameon=False)
+    starts = [i for i in range(len(lines)) if i == 0 or lines[i]["run"] != lines[i - 1]["run"]]
+    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        # Each run by itself: they differ in what they were shown, so their losses do not compare.
+        loss = axes.plot(
+            epochs[start:end], [line["loss"] for line in lines[start:end]], ".-", color="tab:gray"
+        )
+        accuracy = right.plot(
+            epochs[start:end],
+            [100 * line["val_accuracy"] for line in lines[start:end]],
+            ".-",
+            color="tab:blue",
+        )
+    for i, line in enumerate(lines):
+        if i and (i in starts or line["size"] != lines[i - 1]["size"]):
+            axes.axvline(i + 0.5, color="gray" if i in starts else "lightgray", linestyle=":")
+            axes.text(i + 0.6, axes.get_ylim()[1], f"{line['size']} px", rotation=90, va="top", fontsize=8)
+    figure.legend(
+        [*loss, *accuracy],
+        ["training loss", "val accuracy"],
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
+    )
     _save(figure, path)
 
 

@@ -72,14 +72,21 @@ def publish(
         metadata = _describe(checkpoint, model, photos_root, neither_root, command, seeds)
         metadata["training"] |= {"note": note, "mean_of": [run.name for run in runs]}
         _measure(metadata, model, float_model, splits, folder)
-        metrics = runs[-1] / METRICS
-        if metrics.exists():
-            shutil.copy(metrics, folder / METRICS)
-            plots.learning_curves(metrics, folder / "learning.png")
+        if lines := _metrics(runs):
+            (folder / METRICS).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+            plots.learning_curves(folder / METRICS, folder / "learning.png")
         (folder / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
         (folder / "README.md").write_text(card.write(metadata, folder))
         _move(models, version, folder, latest)
     return _registry.load(models, version)
+
+
+def _metrics(runs: Sequence[Path]) -> list[dict[str, Any]]:
+    """What the runs wrote after each epoch, with the run's name."""
+    files = [(run.name, run / METRICS) for run in runs if (run / METRICS).exists()]
+    return [
+        {"run": name} | json.loads(line) for name, file in files for line in file.read_text().splitlines()
+    ]
 
 
 def find(root: Path, neither_root: Path | None, split: str, labels: tuple[str, ...]) -> data.Photos:
