@@ -132,7 +132,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
         type=int,
         default=default.patch_size,
         help="show a patch of any photo, turned, recoloured and mixed, beside each crop, and ask the teacher about it "
-        "at this many pixels; 0: no patches",
+        "at this many pixels; 0: no patches; only with a teacher",
     )
     parser.add_argument("--ema", type=float, default=default.ema_decay, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=default.seed)

@@ -121,6 +121,23 @@ def test_a_kill_at_any_step_leaves_the_published_model_untouched(
     assert _state(published) == before
 
 
+def test_of_several_runs_the_card_names_all_and_the_curves_show_all(
+    run: Path, photos: Path, tmp_path: Path
+) -> None:
+    models, another = tmp_path / "models", tmp_path / "another"
+    shutil.copytree(run, another)
+    model = publish.publish(
+        [another, run], "0.0.2", models, photos / "photos", photos / "neither", "python -m export publish",
+        photos / "cache",
+    )  # fmt: skip
+    assert model.metadata["training"]["mean_of"] == ["another", run.name]
+    assert f"the mean of those of another and {run.name}" in (model.directory / "README.md").read_text()
+    lines = [json.loads(line) for line in (model.directory / "metrics.jsonl").read_text().splitlines()]
+    alone = (run / "metrics.jsonl").read_text().splitlines()
+    assert [line["run"] for line in lines] == ["another"] * len(alone) + [run.name] * len(alone)
+    assert (model.directory / "learning.png").stat().st_size > 1000
+
+
 def test_weights_that_the_service_would_refuse_are_not_moved_into_place(
     published: Path, tmp_path: Path
 ) -> None:
