@@ -11,6 +11,7 @@ from pathlib import Path
 from api._registry import ModelError
 from export import provenance
 from export.data import SPLITS, DataError
+from export.network import ARCHITECTURES
 from export.publish import PublishError
 from export.teacher import TeacherError
 from export.to_onnx import ParityError
@@ -99,7 +100,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
         metavar="RUN",
         help="start from the weights of another run of the same network, or from the mean of several",
     )
-    parser.add_argument("--network", default=default.network, choices=["classic", "compact", "tiny"])
+    parser.add_argument("--network", default=default.network, choices=[*ARCHITECTURES])
     parser.add_argument(
         "--sizes",
         type=_sizes,

@@ -86,12 +86,13 @@ def _training(metadata: dict[str, Any]) -> str:
         teacher += f" The published weights are the mean of those of {others} and {runs[-1]}, which is described here."
     share = recipe.get("collages", 0) if recipe["teacher_size"] else 0
     collages = f", {share:.0%} of the crops with a part of another photo in them" if share else ""
-    patches = recipe.get("patch_size", 0) if recipe["teacher_size"] else 0
-    if patches:
-        collages += (
-            "; beside each crop a patch of any photo, turned, recoloured and mixed, about which the teacher was asked "
-            f"at {patches} pixels"
-        )
+    size = recipe.get("patch_size", 0) if recipe["teacher_size"] else 0
+    patches = (
+        "; beside each crop a patch of any photo, turned, recoloured and mixed, about which the teacher was asked "
+        f"at {size} pixels"
+        if size
+        else ""
+    )
     notes = f"\n- {training['note']}" if training.get("note") else ""
     return f"""## Training
 
@@ -99,7 +100,7 @@ def _training(metadata: dict[str, Any]) -> str:
 - {training["epochs"]} epochs: {_schedule(recipe["sizes"])}. {teacher}
 - SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule,
   batches of {recipe["batch_size"]} per process,
-  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour{collages};
+  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour{collages}{patches};
   mixup {recipe["mixup"] or "none"}; averaged weights (EMA {recipe["ema_decay"]}).
 - {training["hours"]} hours on {training["hardware"]}, bfloat16.
 - Commit `{training["commit"]}`, seed {recipe["seed"]}.{notes}

@@ -333,6 +333,11 @@ class Crops(Dataset[tuple[Tensor, int, int]]):
         return random_box(np.random.default_rng((self.seed, self.view, number)), region, scale, 1)
 
 
+def whole_photos(pixels: Pixels, size: int) -> Crops:
+    """Every photo once, uncropped, at `size` x `size`."""
+    return Crops(pixels.array, whole(pixels.targets, pixels.array.shape[1]), size)
+
+
 def cut(photo: np.ndarray, box: np.ndarray, shape: tuple[int, int]) -> Tensor:
     """A part (top, left, height, width) of a photo uint8 [H, W, 3], resized to uint8 [3, *shape]."""
     top, left, height, width = box

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +30,25 @@ def _save(figure: Figure, path: Path) -> None:
     pyplot.close(figure)
 
 
-def learning_curves(metrics: Path, path: Path) -> None:
-    """Training loss and val accuracy by epoch, from the metrics.jsonl of a published model: of one run, or of several
+def learning_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
+    """Training loss and val accuracy by epoch, from the lines of a published metrics.jsonl: of one run, or of several
     one after the other."""
-    lines = [json.loads(line) for line in metrics.read_text().splitlines()]
-    epochs = range(1, len(lines) + 1)
     figure, axes = _new()
     axes.set(xlabel="epoch", ylabel="training loss")
     right = axes.twinx()
     right.set(ylabel="val accuracy, %")
-    starts = [i for i in range(len(lines)) if i == 0 or lines[i]["run"] != lines[i - 1]["run"]]
-    for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-        # Each run by itself: they differ in what they were shown, so their losses do not compare.
-        loss = axes.plot(
-            epochs[start:end], [line["loss"] for line in lines[start:end]], ".-", color="tab:gray"
-        )
-        accuracy = right.plot(
-            epochs[start:end],
-            [100 * line["val_accuracy"] for line in lines[start:end]],
-            ".-",
-            color="tab:blue",
-        )
-    for i, line in enumerate(lines):
-        if i and (i in starts or line["size"] != lines[i - 1]["size"]):
-            axes.axvline(i + 0.5, color="gray" if i in starts else "lightgray", linestyle=":")
-            axes.text(i + 0.6, axes.get_ylim()[1], f"{line['size']} px", rotation=90, va="top", fontsize=8)
+    # Each run by itself: they differ in what they were shown, so their losses do not compare.
+    for _, run in itertools.groupby(enumerate(lines, 1), key=lambda numbered: numbered[1]["run"]):
+        epochs, shown = zip(*run, strict=True)
+        loss = axes.plot(epochs, [line["loss"] for line in shown], ".-", color="tab:gray")
+        accuracy = right.plot(epochs, [100 * line["val_accuracy"] for line in shown], ".-", color="tab:blue")
+    for epoch, (before, after) in enumerate(itertools.pairwise(lines), 1):
+        another = before["run"] != after["run"]
+        if another or before["size"] != after["size"]:
+            axes.axvline(epoch + 0.5, color="gray" if another else "lightgray", linestyle=":")
+            axes.text(
+                epoch + 0.6, axes.get_ylim()[1], f"{after['size']} px", rotation=90, va="top", fontsize=8
+            )
     figure.legend(
         [*loss, *accuracy],
         ["training loss", "val accuracy"],

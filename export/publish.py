@@ -29,7 +29,7 @@ from export import card, data, evaluate, plots
 from export.network import ARCHITECTURES, normalise, parameter_count, with_neither
 from export.quantize import quantize
 from export.to_onnx import OPSET, export
-from export.train import LAST, METRICS, Checkpoint, load_checkpoint, load_mean
+from export.train import LAST, METRICS, Checkpoint, load_checkpoint, load_mean, read_metrics
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ def publish(
         _measure(metadata, model, float_model, splits, folder)
         if lines := _metrics(runs):
             (folder / METRICS).write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-            plots.learning_curves(folder / METRICS, folder / "learning.png")
+            plots.learning_curves(lines, folder / "learning.png")
         (folder / "metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
         (folder / "README.md").write_text(card.write(metadata, folder))
         _move(models, version, folder, latest)
@@ -83,9 +83,8 @@ def publish(
 
 def _metrics(runs: Sequence[Path]) -> list[dict[str, Any]]:
     """What the runs wrote after each epoch, with the run's name."""
-    files = [(run.name, run / METRICS) for run in runs if (run / METRICS).exists()]
     return [
-        {"run": name} | json.loads(line) for name, file in files for line in file.read_text().splitlines()
+        {"run": run.name} | line for run in runs if (run / METRICS).exists() for line in read_metrics(run)
     ]
 
 
@@ -215,7 +214,7 @@ def _describe(
 def _seed(run: Path) -> dict[str, Any]:
     """Seed, schedule and last val figures of a run."""
     checkpoint = load_checkpoint(run / LAST)
-    last = json.loads((run / METRICS).read_text().splitlines()[-1])
+    last = read_metrics(run)[-1]
     figures = {name: last[name] for name in ("val_accuracy", "val_neither") if name in last}
     return {
         "seed": checkpoint.recipe.seed,

@@ -26,7 +26,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from export.data import Crops, Pixels, Samples, default_cache, new_array, random_box, whole
+from export.data import Crops, Pixels, Samples, default_cache, new_array, random_box, whole_photos
 from export.network import with_neither
 from export.to_onnx import session
 
@@ -78,9 +78,7 @@ class Lessons:
     @torch.no_grad()
     def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [N, K + 1] and ImageNet logits [N, IMAGENET] for features, on the features' device."""
-        for head in (self.head, self.imagenet):
-            head.to(features.device)
-        return with_neither(self.head(features)), self.imagenet(features)
+        return _answers(features, self.head, self.imagenet)
 
 
 class LiveTeacher:
@@ -95,10 +93,12 @@ class LiveTeacher:
     @torch.no_grad()
     def answers(self, photos: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits [N, K + 1] and ImageNet logits [N, IMAGENET] for photos float [N, 3, size, size], 0 to 255."""
-        features = self.backbone(photos).mean(dim=(1, 2))
-        for head in (self.head, self.imagenet):
-            head.to(features.device)
-        return with_neither(self.head(features)), self.imagenet(features)
+        return _answers(self.backbone(photos).mean(dim=(1, 2)), self.head, self.imagenet)
+
+
+def _answers(features: Tensor, head: nn.Linear, imagenet: nn.Linear) -> tuple[Tensor, Tensor]:
+    device = features.device
+    return with_neither(head.to(device)(features)), imagenet.to(device)(features)
 
 
 def _coverage(start: float, end: float, grid: int) -> np.ndarray:
@@ -154,10 +154,10 @@ def learn(
 ) -> Lessons:
     """Ask the backbone about every photo and fit the head. Maps are kept in the cache (about 160 KB a photo)."""
     folder = cache or default_cache()
-    size, side = recipe.teacher_size, pixels.array.shape[1]
+    size = recipe.teacher_size
     # The other processes of this machine wait until the first one has filled the cache.
     backbone = _Backbone(fabric, size, threads=os.cpu_count() or 1)
-    photos = Crops(pixels.array, whole(pixels.targets, side), size)
+    photos = whole_photos(pixels, size)
     maps = _maps(backbone, photos, folder, pixels.fingerprint, "teacher, photos")
     last = slice(len(samples) - samples.close, None)
     close = Crops(
@@ -166,7 +166,7 @@ def learn(
     )  # fmt: skip
     close_key = f"{pixels.fingerprint} close {samples.close}"
     close_maps = _maps(backbone, close, folder, close_key, "teacher, close crops")
-    val_photos = Crops(val_pixels.array, whole(val_pixels.targets, side), size)
+    val_photos = whole_photos(val_pixels, size)
     val_maps = _maps(backbone, val_photos, folder, val_pixels.fingerprint, "teacher, val")
 
     labels = len(pixels.photos.labels)
@@ -176,7 +176,7 @@ def learn(
     live = None
     if recipe.patch_size:
         backbone_for_patches = _Backbone(fabric, recipe.patch_size, threads=torch.get_num_threads())
-        small = Crops(pixels.array, whole(pixels.targets, side), recipe.patch_size)
+        small = whole_photos(pixels, recipe.patch_size)
         small_maps = _maps(backbone_for_patches, small, folder, pixels.fingerprint, "teacher, small photos")
         live = LiveTeacher(
             backbone_for_patches, _fit_head(_pooled(small_maps), torch.from_numpy(pixels.targets), labels)

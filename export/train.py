@@ -32,7 +32,7 @@ from tqdm import tqdm
 
 from export import provenance
 from export.augment import Augment, mixup
-from export.data import Crops, Pixels, Samples, samples, whole
+from export.data import Crops, Pixels, Samples, samples, whole_photos
 from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
 from export.patches import Explore, Patches
 from export.teacher import IMAGENET, Lessons, LiveTeacher, TaughtCrops, learn
@@ -208,6 +208,11 @@ def load_mean(paths: Sequence[Path]) -> Checkpoint:
         raise TrainingError("Only runs of the same network and labels have a mean.")
     last.network.load_state_dict(_mean([each.network.state_dict() for each in checkpoints]))
     return last
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """What a run wrote after each of its epochs."""
+    return [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
 
 
 def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -413,9 +418,7 @@ def evaluate_crops(
 ) -> dict[str, float]:
     """Accuracy between the labels on whole photos, and how often photos of neither look unlike any label."""
     network.eval()
-    loader = _loader(
-        fabric, Crops(pixels.array, whole(pixels.targets, pixels.array.shape[1]), size), batch_size
-    )
+    loader = _loader(fabric, whole_photos(pixels, size), batch_size)
     # Right, photos of labels, seen as neither, photos of neither, sum of losses.
     totals = torch.zeros(5, device=fabric.device)
     for batch, targets, _ in loader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,7 +84,7 @@ def test_a_student_learns_from_patches_what_the_teacher_says_of_them_while_it_tr
     cache = tmp_path / "cache"
     cache.mkdir()
     train.train(taught, pixels, val, tmp_path / "run", cache=cache)
-    lines = [json.loads(line) for line in (tmp_path / "run" / train.METRICS).read_text().splitlines()]
+    lines = train.read_metrics(tmp_path / "run")
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert lines[-1]["val_accuracy"] > 0.6
     assert set(asked) == {torch.Size([recipe.batch_size, 3, 64, 64])}

@@ -15,7 +15,7 @@ from api import _registry
 from api._classifier import Classifier
 from export import __main__ as command_line
 from export import card, publish
-from export.train import LAST, TrainingError, load_checkpoint
+from export.train import LAST, TrainingError, load_checkpoint, read_metrics
 
 
 def _state(models: Path) -> dict[str, str]:
@@ -23,9 +23,9 @@ def _state(models: Path) -> dict[str, str]:
     return {str(path.relative_to(models)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def _publish(run: Path, photos: Path, models: Path, version: str, **options: Any) -> Any:
+def _publish(runs: list[Path], photos: Path, models: Path, version: str, **options: Any) -> Any:
     return publish.publish(
-        [run], version, models, photos / "photos", photos / "neither", "python -m export publish", photos / "cache",
+        runs, version, models, photos / "photos", photos / "neither", "python -m export publish", photos / "cache",
         **options,
     )  # fmt: skip
 
@@ -84,9 +84,9 @@ def test_the_size_served_is_the_one_with_the_least_loss_on_val(run: Path, photos
 def test_a_published_version_is_not_replaced_by_accident(published: Path, run: Path, photos: Path) -> None:
     before = _state(published)
     with pytest.raises(publish.PublishError, match="--replace"):
-        _publish(run, photos, published, "0.0.1")
+        _publish([run], photos, published, "0.0.1")
     with pytest.raises(publish.PublishError, match="no version"):
-        _publish(run, photos, published, "../latest")
+        _publish([run], photos, published, "../latest")
     assert _state(published) == before
 
 
@@ -100,7 +100,7 @@ def test_a_full_disk_leaves_the_published_model_untouched(
 
     monkeypatch.setattr(publish, "quantize", full)
     with pytest.raises(publish.PublishError, match=r"No space left.*untouched"):
-        _publish(run, photos, published, "0.0.1", replace=True)
+        _publish([run], photos, published, "0.0.1", replace=True)
     assert _state(published) == before
     assert _registry.load(published).version == "0.0.1"
 
@@ -117,7 +117,7 @@ def test_a_kill_at_any_step_leaves_the_published_model_untouched(
     monkeypatch.setattr(publish, step, killed)
     monkeypatch.setattr(publish, "_build", _prebuilt(published))
     with pytest.raises(KeyboardInterrupt):
-        _publish(run, photos, published, "0.0.2")
+        _publish([run], photos, published, "0.0.2")
     assert _state(published) == before
 
 
@@ -126,14 +126,10 @@ def test_of_several_runs_the_card_names_all_and_the_curves_show_all(
 ) -> None:
     models, another = tmp_path / "models", tmp_path / "another"
     shutil.copytree(run, another)
-    model = publish.publish(
-        [another, run], "0.0.2", models, photos / "photos", photos / "neither", "python -m export publish",
-        photos / "cache",
-    )  # fmt: skip
+    model = _publish([another, run], photos, models, "0.0.2")
     assert model.metadata["training"]["mean_of"] == ["another", run.name]
     assert f"the mean of those of another and {run.name}" in (model.directory / "README.md").read_text()
-    lines = [json.loads(line) for line in (model.directory / "metrics.jsonl").read_text().splitlines()]
-    alone = (run / "metrics.jsonl").read_text().splitlines()
+    lines, alone = read_metrics(model.directory), read_metrics(run)
     assert [line["run"] for line in lines] == ["another"] * len(alone) + [run.name] * len(alone)
     assert (model.directory / "learning.png").stat().st_size > 1000
 
@@ -171,7 +167,7 @@ def test_a_replacement_and_latest_move_together(published: Path, tmp_path: Path)
 
 def test_a_run_without_checkpoint_is_refused_before_anything_is_built(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=LAST):
-        _publish(tmp_path, photos, tmp_path / "models", "1.0.0")
+        _publish([tmp_path], photos, tmp_path / "models", "1.0.0")
     assert not (tmp_path / "models").exists()
 
 

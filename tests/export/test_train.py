@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import shutil
 import signal
@@ -24,12 +23,8 @@ from export.network import ARCHITECTURES, build, parameter_count, with_neither
 from tests.conftest import ROOT
 
 
-def _lines(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / train.METRICS).read_text().splitlines()]
-
-
 def test_a_tiny_run_learns_the_labels_and_what_is_neither(run: Path, recipe: train.Recipe) -> None:
-    lines = _lines(run)
+    lines = train.read_metrics(run)
     assert [line["epoch"] for line in lines] == list(range(1, recipe.epochs + 1))
     assert [line["size"] for line in lines] == [48] * 4 + [64] * 3
     assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
@@ -42,12 +37,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 ) -> None:
     pixels, val = load_pixels("train"), load_pixels("val")
     train.train(recipe, pixels, val, tmp_path, stop_after=2)
-    assert len(_lines(tmp_path)) == 2
+    assert len(train.read_metrics(tmp_path)) == 2
     train.train(recipe, pixels, val, tmp_path, resume=True)
     whole, resumed = (train.load_checkpoint(folder / train.LAST).network for folder in (run, tmp_path))
     for (name, expected), got in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         assert torch.equal(expected, got), name
-    assert [line["loss"] for line in _lines(tmp_path)] == [line["loss"] for line in _lines(run)]
+    assert [line["loss"] for line in train.read_metrics(tmp_path)] == [
+        line["loss"] for line in train.read_metrics(run)
+    ]
 
 
 def test_a_run_can_start_from_the_weights_of_another(
@@ -56,7 +53,8 @@ def test_a_run_can_start_from_the_weights_of_another(
     pixels = load_pixels("val")
     gentle = dataclasses.replace(recipe, learning_rate=1e-5, sizes=((64, 1),), started_from=run.name)
     train.train(gentle, pixels, pixels, tmp_path, start_from=[run / train.LAST])
-    assert _lines(tmp_path)[0]["val_accuracy"] == pytest.approx(_lines(run)[-1]["val_accuracy"], abs=0.05)
+    before, after = train.read_metrics(run)[-1], train.read_metrics(tmp_path)[0]
+    assert after["val_accuracy"] == pytest.approx(before["val_accuracy"], abs=0.05)
 
 
 def test_a_run_can_start_from_the_mean_of_several(
@@ -167,7 +165,7 @@ def test_a_student_follows_the_teacher_and_asks_it_once(
     cache = tmp_path / "cache"
     cache.mkdir()
     train.train(taught, pixels, val, tmp_path / "run", cache=cache)
-    lines = _lines(tmp_path / "run")
+    lines = train.read_metrics(tmp_path / "run")
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert lines[-1]["val_accuracy"] > 0.6
     # The training photos, the close crops and the val photos, each asked about once and kept.
