@@ -33,7 +33,7 @@ from tqdm import tqdm
 from export import provenance
 from export.augment import Augment, mixup
 from export.data import Crops, Pixels, Samples, samples, whole_photos
-from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
+from export.network import ResidualCNN, build, normalise, parameter_count, take_weights, with_neither
 from export.patches import Explore, Patches
 from export.teacher import IMAGENET, Lessons, LiveTeacher, TaughtCrops, learn
 
@@ -100,7 +100,7 @@ class Recipe:
 class Checkpoint:
     """A trained network and what is needed to publish it."""
 
-    network: nn.Module
+    network: ResidualCNN
     labels: tuple[str, ...]
     recipe: Recipe
     epoch: int
@@ -276,8 +276,11 @@ def _start(
 
 def _take_weights(learner: Learner, paths: Sequence[Path]) -> None:
     """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one; of several
-    checkpoints, from their mean."""
-    learner.network.load_state_dict(load_mean(paths).network.state_dict())
+    checkpoints, from their mean. Theirs may be shallower networks."""
+    try:
+        take_weights(learner.network, load_mean(paths).network)
+    except ValueError as error:
+        raise TrainingError(f"{paths[-1]} is of no use to start from: {error}.") from None
     trained = [torch.load(path, map_location="cpu", weights_only=True)["learner"] for path in paths]
     guesses = [{name: state[name] for name in state if name.startswith("guess.")} for state in trained]
     if all(guesses) and isinstance(learner.guess, nn.Linear):

@@ -225,7 +225,8 @@ def test_the_teachers_answer_for_a_collage_is_the_mean_over_the_parts_that_show(
 def test_the_published_architectures_keep_within_their_budgets() -> None:
     assert parameter_count(build("classic", 2)) <= 2_783_362
     assert parameter_count(build("compact", 2)) <= 2_768_386 / 2
-    assert set(ARCHITECTURES) == {"classic", "compact", "tiny"}
+    assert parameter_count(build("deep", 2)) <= 2_768_386
+    assert set(ARCHITECTURES) == {"classic", "compact", "deep", "tiny"}
 
 
 def test_an_untrained_network_thinks_every_class_equally_likely() -> None:
