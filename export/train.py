@@ -101,6 +101,8 @@ class Checkpoint:
     """A trained network and what is needed to publish it."""
 
     network: ResidualCNN
+    # The weights of the head that guesses ImageNet's classes; empty if there was no teacher.
+    guess: dict[str, Tensor]
     labels: tuple[str, ...]
     recipe: Recipe
     epoch: int
@@ -186,6 +188,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     network.eval()
     return Checkpoint(
         network,
+        {name: value for name, value in state["learner"].items() if name.startswith("guess.")},
         tuple(state["labels"]),
         recipe,
         state["epoch"],
@@ -207,7 +210,8 @@ def load_mean(paths: Sequence[Path]) -> Checkpoint:
     if len({(each.recipe.network, each.labels) for each in checkpoints}) > 1:
         raise TrainingError("Only runs of the same network and labels have a mean.")
     last.network.load_state_dict(_mean([each.network.state_dict() for each in checkpoints]))
-    return last
+    guesses = [each.guess for each in checkpoints]
+    return dataclasses.replace(last, guess=_mean(guesses) if all(guesses) else {})
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
@@ -277,14 +281,13 @@ def _start(
 def _take_weights(learner: Learner, paths: Sequence[Path]) -> None:
     """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one; of several
     checkpoints, from their mean. Theirs may be shallower networks."""
+    mean = load_mean(paths)
     try:
-        take_weights(learner.network, load_mean(paths).network)
+        take_weights(learner.network, mean.network)
     except ValueError as error:
         raise TrainingError(f"{paths[-1]} is of no use to start from: {error}.") from None
-    trained = [torch.load(path, map_location="cpu", weights_only=True)["learner"] for path in paths]
-    guesses = [{name: state[name] for name in state if name.startswith("guess.")} for state in trained]
-    if all(guesses) and isinstance(learner.guess, nn.Linear):
-        learner.load_state_dict(_mean(guesses), strict=False)
+    if mean.guess and isinstance(learner.guess, nn.Linear):
+        learner.load_state_dict(mean.guess, strict=False)
 
 
 def _save(fabric: Fabric, state: dict[str, Any], out: Path) -> None:

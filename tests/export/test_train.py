@@ -76,6 +76,10 @@ def test_a_run_can_start_from_the_mean_of_several(
     train.train(larger, pixels, pixels, tmp_path / "larger")
     with pytest.raises(train.TrainingError, match="same network"):
         train.load_mean([*both, tmp_path / "larger" / train.LAST])
+    with pytest.raises(train.TrainingError, match="no use to start from"):
+        train.train(
+            still, pixels, pixels, tmp_path / "smaller", start_from=[tmp_path / "larger" / train.LAST]
+        )
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
