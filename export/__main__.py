@@ -98,7 +98,7 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
         nargs="*",
         default=[],
         metavar="RUN",
-        help="start from the weights of another run, or the mean of several, of the same network or a shallower one",
+        help="start from the weights of another run of the same network, or from the mean of several",
     )
     parser.add_argument("--network", default=default.network, choices=[*ARCHITECTURES])
     parser.add_argument(

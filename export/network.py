@@ -7,8 +7,7 @@ against it. That is multinomial logistic regression with neither as its referenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +37,6 @@ class Architecture:
 ARCHITECTURES = {
     "classic": Architecture(64, 7, 2, True, widths=(64, 128, 256), blocks=(2, 2, 2)),
     "compact": Architecture(32, 7, 4, False, widths=(32, 96, 144), blocks=(1, 2, 3)),
-    # Compact, and deeper where a cell sees the most: may start from compact's weights (`take_weights`).
-    "deep": Architecture(32, 7, 4, False, widths=(32, 96, 144), blocks=(1, 2, 6)),
     # For tests: learns coloured shapes in seconds.
     "tiny": Architecture(8, 7, 4, False, widths=(8, 16), blocks=(1, 1)),
 }
@@ -72,7 +69,6 @@ class ResidualCNN(nn.Module):
 
     def __init__(self, architecture: Architecture, labels: int) -> None:
         super().__init__()
-        self.architecture = architecture
         width = architecture.stem_width
         kernel = architecture.stem_kernel
         stem: list[nn.Module] = [
@@ -111,31 +107,6 @@ class ResidualCNN(nn.Module):
 def build(name: str, labels: int) -> ResidualCNN:
     """The network of a name in ARCHITECTURES, freshly initialised."""
     return ResidualCNN(ARCHITECTURES[name], labels)
-
-
-def take_weights(network: ResidualCNN, trained: ResidualCNN) -> None:
-    """Give a freshly built network the weights of a trained one that has the same widths and no more blocks.
-
-    Blocks that only the new one has come last in their stages and start as their shortcuts, so both networks give the
-    same answers (Chen et al. 2016, arXiv:1511.05641). Raises ValueError if the trained one is no such network.
-    """
-    ours, theirs = network.architecture, trained.architecture
-    deeper = all(own >= given for own, given in zip(ours.blocks, theirs.blocks, strict=False))
-    if replace(ours, blocks=theirs.blocks) != theirs or not deeper:
-        raise ValueError(f"a {ours} can't start from a {theirs}")
-    pairs: list[tuple[nn.Module, nn.Module]] = [
-        (network.stem, trained.stem),
-        (network.classifier, trained.classifier),
-    ]
-    for own, given in zip(_stages(network), _stages(trained), strict=True):
-        pairs += zip(own, given, strict=False)
-    for own_part, given_part in pairs:
-        own_part.load_state_dict(given_part.state_dict())
-
-
-def _stages(network: ResidualCNN) -> list[list[nn.Module]]:
-    blocks = iter(network.blocks)
-    return [list(islice(blocks, count)) for count in network.architecture.blocks]
 
 
 def parameter_count(network: nn.Module) -> int:

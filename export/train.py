@@ -33,7 +33,7 @@ from tqdm import tqdm
 from export import provenance
 from export.augment import Augment, mixup
 from export.data import Crops, Pixels, Samples, samples, whole_photos
-from export.network import ResidualCNN, build, normalise, parameter_count, take_weights, with_neither
+from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
 from export.patches import Explore, Patches
 from export.teacher import IMAGENET, Lessons, LiveTeacher, TaughtCrops, learn
 
@@ -280,12 +280,15 @@ def _start(
 
 def _take_weights(learner: Learner, paths: Sequence[Path]) -> None:
     """Start from a checkpoint's averaged network, and from its guess of ImageNet's classes if it has one; of several
-    checkpoints, from their mean. Theirs may be shallower networks."""
+    checkpoints, from their mean."""
     mean = load_mean(paths)
     try:
-        take_weights(learner.network, mean.network)
-    except ValueError as error:
-        raise TrainingError(f"{paths[-1]} is of no use to start from: {error}.") from None
+        learner.network.load_state_dict(mean.network.state_dict())
+    except RuntimeError:
+        raise TrainingError(
+            f"{paths[-1]} is of no use to start from: it has another network ({mean.recipe.network}) or "
+            f"number of labels ({len(mean.labels)})."
+        ) from None
     if mean.guess and isinstance(learner.guess, nn.Linear):
         learner.load_state_dict(mean.guess, strict=False)
 
