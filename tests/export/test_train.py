@@ -72,14 +72,18 @@ def test_a_run_can_start_from_the_mean_of_several(
     assert not torch.equal(one, other)
     torch.testing.assert_close(mean, (one + other) / 2)
     torch.testing.assert_close(train.load_mean(both).network.state_dict()["classifier.weight"], mean)
-    larger = dataclasses.replace(still, network="compact")
-    train.train(larger, pixels, pixels, tmp_path / "larger")
+
+
+def test_a_run_of_another_network_is_no_start_and_has_no_mean_with_this_one(
+    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+) -> None:
+    pixels, larger = load_pixels("val"), tmp_path / "larger"
+    still = dataclasses.replace(recipe, learning_rate=0.0, sizes=((64, 1),))
+    train.train(dataclasses.replace(still, network="compact"), pixels, pixels, larger)
     with pytest.raises(train.TrainingError, match="same network"):
-        train.load_mean([*both, tmp_path / "larger" / train.LAST])
+        train.load_mean([run / train.LAST, larger / train.LAST])
     with pytest.raises(train.TrainingError, match=r"another network \(compact\)"):
-        train.train(
-            still, pixels, pixels, tmp_path / "smaller", start_from=[tmp_path / "larger" / train.LAST]
-        )
+        train.train(still, pixels, pixels, tmp_path / "smaller", start_from=[larger / train.LAST])
 
 
 def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
