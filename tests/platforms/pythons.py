@@ -34,6 +34,10 @@ def _candidates() -> Iterator[str]:
         if path := shutil.which(f"python{version}"):
             yield path
     yield sys.executable
+    # What made the tests' environment may lie nowhere else that is looked.
+    tests = Path(os.environ.get("PURRDICT_VENV", ".venv"), "bin/python")
+    if tests.exists():
+        yield str(tests)
     home = Path.home()
     pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv"))
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local/share/uv/python"))
