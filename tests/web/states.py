@@ -37,7 +37,7 @@ def empty(world: World, visit: Open) -> Any:
 
 @state
 def waking(world: World, visit: Open) -> Any:
-    page = visit(world.site(api=world.slow(world.open, 30)))
+    page = visit(world.site(api=world.held(world.open)[0]))
     page.wait_for_selector('#status:has-text("Still waking")')
     return page
 
@@ -58,7 +58,7 @@ def nothing_dropped(world: World, visit: Open) -> Any:
 
 @state
 def busy(world: World, visit: Open) -> Any:
-    page = visit(world.site(api=world.slow(world.open, 30)))
+    page = visit(world.site(api=world.held(world.open)[0]))
     try_sample(page, wait=BUSY)
     page.wait_for_selector('#stage[data-photo="shown"]')
     return page

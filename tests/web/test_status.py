@@ -36,34 +36,45 @@ def _notice(page: Any) -> str:
 
 
 def test_the_page_wakes_the_api_before_a_photo_is_chosen(world: World, visit: Visit) -> None:
-    page = visit(world.site(api=world.slow(world.open, 0.5)))
+    api, let_pass = world.held(world.open)
+    page = visit(world.site(api=api))
     assert page.get_attribute("#status", "data-state") == "waking"
+    let_pass()
     page.wait_for_selector(READY)
     assert page.inner_text("#status") == "Ready"
     page.wait_for_selector('#footer-model:has-text("Model ")')
 
 
 def test_a_slow_api_is_said_to_be_waking_still(world: World, visit: Visit) -> None:
-    page = visit(world.site(api=world.slow(world.open, 3.5)))
+    api, let_pass = world.held(world.open)
+    page = visit(world.site(api=api))
     page.wait_for_selector('#status:has-text("Still waking")')
+    let_pass()
     page.wait_for_selector(READY)
 
 
 def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Visit) -> None:
-    page = visit(world.site(api=world.slow(world.open, 1)))
-    try_sample(page)
+    api, let_pass = world.held(world.open)
+    page = visit(world.site(api=api))
+    try_sample(page, wait=BUSY)
+    assert page.get_attribute("#status", "data-state") == "waking"
+    let_pass()
+    page.wait_for_selector(ANSWERED)
     page.wait_for_selector(READY)
 
 
 def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Visit) -> None:
-    page = visit(world.site(api=world.slow(world.open, 5)))
+    api, let_pass = world.held(world.open)
+    page = visit(world.site(api=api))
     try_sample(page, wait=BUSY)
     page.wait_for_selector("text=Still waiting for the API")
+    let_pass()
     page.wait_for_selector(ANSWERED)
 
 
 def test_an_api_that_never_answers_ends_in_a_sentence_and_a_button(world: World, visit: Visit) -> None:
-    page = visit(world.site(api=world.slow(world.open, 60), timeout_seconds=1))
+    api, _ = world.held(world.open)
+    page = visit(world.site(api=api, timeout_seconds=1))
     assert "did not answer within 1 seconds" in _notice(page)
     try_sample(page, wait=FAILED)
     assert "did not answer within 1 seconds" in page.inner_text("#verdict-note")

@@ -13,7 +13,7 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +78,13 @@ class World:
 
     def slow(self, server: Server, seconds: float) -> str:
         """The address of a proxy that holds every answer of the server back for some seconds."""
-        return self._stack.enter_context(_proxy(server.url, seconds))
+        return self._stack.enter_context(_proxy(server.url, lambda: time.sleep(seconds)))
+
+    def held(self, server: Server) -> tuple[str, Callable[[], None]]:
+        """The address of a proxy that holds every answer of the server back, and what lets them all pass."""
+        passing = threading.Event()
+        self._stack.callback(passing.set)
+        return self._stack.enter_context(_proxy(server.url, passing.wait)), passing.set
 
     def recorder(self, server: Server) -> tuple[str, "Recording"]:
         """The address of a proxy in front of the server, and what goes through it."""
@@ -192,29 +198,36 @@ class Recording:
 
 
 @contextlib.contextmanager
-def _proxy(url: str, seconds: float = 0, recording: Recording | None = None) -> Iterator[str]:
-    """Passes connections on to `url`, holding answers back for some seconds, noting what was sent."""
+def _proxy(
+    url: str, hold: Callable[[], object] = lambda: None, recording: Recording | None = None
+) -> Iterator[str]:
+    """Passes connections on to `url`, answers when `hold` comes back, noting what was sent."""
     target = int(url.rsplit(":", 1)[1])
 
     class Relay(socketserver.BaseRequestHandler):
         def handle(self) -> None:
             sent = recording.connection() if recording else bytearray()
             with socket.create_connection(("127.0.0.1", target)) as upstream:
-                back = threading.Thread(target=_pump, args=(upstream, self.request, seconds), daemon=True)
+                back = threading.Thread(target=_pump, args=(upstream, self.request, hold), daemon=True)
                 back.start()
-                _pump(self.request, upstream, 0, sent)
+                _pump(self.request, upstream, note=sent)
                 back.join()
 
     with _serving(Relay) as address:
         yield address
 
 
-def _pump(source: socket.socket, target: socket.socket, pause: float, note: bytearray | None = None) -> None:
+def _pump(
+    source: socket.socket,
+    target: socket.socket,
+    hold: Callable[[], object] = lambda: None,
+    note: bytearray | None = None,
+) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
             if note is not None:
                 note += data
-            time.sleep(pause)
+            hold()
             target.sendall(data)
         target.shutdown(socket.SHUT_WR)
 
