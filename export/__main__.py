@@ -24,6 +24,7 @@ From photos to a published model:
   python -m export publish --run RUN --version 2.0.0 --data PHOTOS
                                                             checkpoint to model/versions/2.0.0, then model/latest
   python -m export evaluate --data PHOTOS --split test      measures a published model through the serving code
+  python -m export restore --data PHOTOS --out RUN          a published model back to a checkpoint, to train further
 
 PHOTOS is a folder with train/, val/ and test/, each with a folder of photos per class; or a folder with a folder
 per class, like Microsoft's PetImages, which is then split by the photos' names. The folders' names become the
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m export", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    for add in (_add_train, _add_evaluate, _add_publish):
+    for add in (_add_train, _add_evaluate, _add_publish, _add_restore):
         add(commands)
     options = parser.parse_args(arguments)
     options.as_typed = provenance.as_command(arguments)
@@ -135,6 +136,13 @@ def _add_train(commands: argparse._SubParsersAction) -> None:  # type: ignore[ty
         help="show a patch of any photo, turned, recoloured and mixed, beside each crop, and ask the teacher about it "
         "at this many pixels; 0: no patches; only with a teacher",
     )
+    parser.add_argument(
+        "--dreams",
+        type=int,
+        default=default.dreams,
+        help="change this many photos until another network sees other classes of ImageNet's in them, and take patches "
+        "from those as well; only with patches",
+    )
     parser.add_argument("--ema", type=float, default=default.ema_decay, help="decay of the averaged weights")
     parser.add_argument("--seed", type=int, default=default.seed)
     parser.add_argument(
@@ -153,7 +161,7 @@ def _train(options: argparse.Namespace) -> None:
         learning_rate=options.learning_rate, weight_decay=options.weight_decay, mixup=options.mixup,
         label_smoothing=options.label_smoothing, seed=options.seed, teacher_size=options.teacher_size,
         neither_share=options.neither_share, ema_decay=options.ema,
-        collages=options.collages, patch_size=options.patch_size,
+        collages=options.collages, patch_size=options.patch_size, dreams=options.dreams,
         started_from=" and ".join(run.name for run in options.start_from),
     )  # fmt: skip
     labels = data.find(options.data, "train").labels
@@ -266,6 +274,28 @@ def _publish(options: argparse.Namespace) -> None:
         options.cache, options.replace, not options.keep_latest, options.seeds, options.sizes, options.note,
     )  # fmt: skip
     print(f"published {model.version}: {model.directory}")
+
+
+def _add_restore(commands: argparse._SubParsersAction) -> None:  # type: ignore[type-arg]
+    parser = commands.add_parser(
+        "restore",
+        help="turn a published model back into a run, to train it further",
+        description="Write the checkpoint of a published model, for `train --start-from`: on photos of your own, say.",
+    )
+    _add_data(parser)
+    _add_models(parser)
+    parser.add_argument("--version", help="the version to restore (default: the one that model/latest names)")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the checkpoint")
+    parser.set_defaults(run=_restore)
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from api import _registry
+    from export import publish, restore
+
+    model = _registry.load(options.models, options.version)
+    photos = publish.find(options.data, options.neither, "train", model.labels)
+    print(restore.restore(model, photos, options.out, options.as_typed, options.cache))
 
 
 if __name__ == "__main__":

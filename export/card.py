@@ -93,6 +93,11 @@ def _training(metadata: dict[str, Any]) -> str:
         if size
         else ""
     )
+    if size and recipe.get("dreams"):
+        patches += (
+            "; half of the patches are parts of pictures made out of the photos by changing them until "
+            f"EfficientNet-Lite0 saw other classes of ImageNet's in them, of which there were {recipe['dreams']:,}"
+        )
     notes = f"\n- {training['note']}" if training.get("note") else ""
     return f"""## Training
 

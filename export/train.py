@@ -33,6 +33,7 @@ from tqdm import tqdm
 from export import provenance
 from export.augment import Augment, mixup
 from export.data import Crops, Pixels, Samples, samples, whole_photos
+from export.dreams import dream
 from export.network import ResidualCNN, build, normalise, parameter_count, with_neither
 from export.patches import Explore, Patches
 from export.teacher import IMAGENET, Lessons, LiveTeacher, TaughtCrops, learn
@@ -79,6 +80,8 @@ class Recipe:
     imagenet_weight: float = 1.0
     # The resolution at which the teacher is asked about a patch beside each crop; 0: no patches.
     patch_size: int = 0
+    # How many pictures are dreamed up for patches (export/dreams.py), at least; 0: none.
+    dreams: int = 0
 
     @property
     def epochs(self) -> int:
@@ -157,6 +160,9 @@ def train(
             lessons = learn(
                 fabric, recipe, train_pixels, epoch_samples(recipe, train_pixels), val_pixels, cache
             )
+        if lessons.live and recipe.dreams:
+            pictures = dream(fabric, train_pixels, recipe.dreams, cache)
+            lessons = dataclasses.replace(lessons, dreams=pictures)
     for epoch in range(state["epoch"], recipe.epochs):
         started = time.perf_counter()
         metrics = _train_epoch(fabric, state, recipe, train_pixels, lessons, epoch)
@@ -181,7 +187,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise TrainingError(f"{path} is no readable checkpoint: {error}") from error
-    recipe = _recipe_from(json.loads(state["recipe"]))
+    recipe = recipe_from(json.loads(state["recipe"]))
     network = build(recipe.network, len(state["labels"]))
     weights = {k.removeprefix("module."): v for k, v in state["ema"].items() if k != "n_averaged"}
     network.load_state_dict(weights)
@@ -230,7 +236,8 @@ def _mean(states: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
     }
 
 
-def _recipe_from(values: dict[str, Any]) -> Recipe:
+def recipe_from(values: dict[str, Any]) -> Recipe:
+    """The recipe of these values, as checkpoints and the metadata of published models keep it."""
     return Recipe(**{**values, "sizes": tuple((size, epochs) for size, epochs in values["sizes"])})
 
 
@@ -273,7 +280,7 @@ def _start(
     }  # fmt: skip
     if resume:
         fabric.load(last, state)
-        if _recipe_from(json.loads(state["recipe"])) != recipe:
+        if recipe_from(json.loads(state["recipe"])) != recipe:
             raise TrainingError(f"{last} was trained by another recipe: {state['recipe']}")
     return state
 
@@ -340,7 +347,7 @@ def _train_epoch(
     dataset: Dataset[Any] = crops
     if lessons:
         taught_crops = TaughtCrops(crops, lessons, recipe.collages)
-        dataset = Patches(taught_crops, recipe.patch_size) if lessons.live else taught_crops
+        dataset = Patches(taught_crops, recipe.patch_size, lessons.dreams) if lessons.live else taught_crops
     loader = _loader(fabric, dataset, recipe.batch_size, shuffle=True)
     augment, explore = Augment(recipe.colour).to(fabric.device), Explore().to(fabric.device)
     total = torch.zeros((), device=fabric.device)
