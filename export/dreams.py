@@ -43,14 +43,14 @@ ANIMALS = 398
 CATS_AND_DOGS = range(151, 294)
 
 
-def dream(fabric: Fabric, pixels: Pixels, count: int, cache: Path | None, steps: int = STEPS) -> np.ndarray:
+def dream(fabric: Fabric, pixels: Pixels, count: int, cache: Path | None) -> np.ndarray:
     """At least `count` pictures uint8 [N, SIZE, SIZE, 3], whole batches of them.
 
     Made by all processes, each batch for itself; batches are kept in the cache, so what an interrupted run made is
     not made again.
     """
     batches = -(-count // BATCH)
-    digest = hashlib.sha256(f"{FORMAT} {pixels.fingerprint} {steps}".encode()).hexdigest()[:24]
+    digest = hashlib.sha256(f"{FORMAT} {pixels.fingerprint} {STEPS}".encode()).hexdigest()[:24]
     folder = (cache or default_cache()) / f"dreams-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{number:05}.npy" for number in range(batches)]
@@ -59,7 +59,7 @@ def dream(fabric: Fabric, pixels: Pixels, count: int, cache: Path | None, steps:
     fabric.barrier()
     mine = missing[fabric.global_rank :: fabric.world_size]
     if mine:
-        dreamer = _Dreamer(fabric, steps)
+        dreamer = _Dreamer(fabric)
         for number in tqdm(mine, "dreams", unit=" batches", disable=not fabric.is_global_zero):
             made = dreamer(pixels, number)
             with new_array(paths[number], np.uint8, made.shape) as array:
@@ -69,8 +69,8 @@ def dream(fabric: Fabric, pixels: Pixels, count: int, cache: Path | None, steps:
 
 
 class _Dreamer:
-    def __init__(self, fabric: Fabric, steps: int) -> None:
-        self.fabric, self.steps = fabric, steps
+    def __init__(self, fabric: Fabric) -> None:
+        self.fabric = fabric
         self.network = fabric.to_device(load_backbone(SIZE, "lite0")).requires_grad_(False)
         self.unlike: list[Tensor] = []
         for name, module in self.network.named_modules():
@@ -98,7 +98,7 @@ class _Dreamer:
         picture = (self.fabric.to_device(photos).float() - MEAN) / STD
         picture = picture.contiguous(memory_format=torch.channels_last)
         velocity = torch.zeros_like(picture)
-        for step in range(self.steps):
+        for step in range(STEPS):
             self.unlike.clear()
             picture.requires_grad_()
             # Seen from a little elsewhere at each step, or single pixels would do.
@@ -111,7 +111,7 @@ class _Dreamer:
             (slope,) = torch.autograd.grad(loss, [picture])
             velocity = MOMENTUM * velocity + (1 - MOMENTUM) * _natural(slope)
             with torch.no_grad():
-                rate = LEARNING_RATE * (1 + math.cos(math.pi * step / self.steps)) / 2
+                rate = LEARNING_RATE * (1 + math.cos(math.pi * step / STEPS)) / 2
                 picture = (picture - rate * velocity).clamp(-MEAN / STD, (255 - MEAN) / STD)
         made = (picture * STD + MEAN).round().clamp(0, 255).to(torch.uint8)
         return made.permute(0, 2, 3, 1).cpu().numpy()

