@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -86,31 +87,31 @@ def _take(network: ResidualCNN, weights: dict[str, Tensor]) -> None:
     state = network.state_dict()
     for name in ("classifier.weight", "classifier.bias"):
         state[name] = weights[name]
-    for convolution, norm in _pairs(network):
+    for (convolution, _), (name, norm) in _pairs(network):
         state[f"{convolution}.weight"] = weights[f"{convolution}.weight"]
-        state[f"{norm}.bias"] = weights[f"{convolution}.weight_bias"]
+        state[f"{name}.bias"] = weights[f"{convolution}.weight_bias"]
         # Normalisation divides by the square root of the variance and epsilon.
-        state[f"{norm}.running_var"] = torch.ones_like(state[f"{norm}.running_var"]) - 1e-5
-        state[f"{norm}.weight"] = torch.ones_like(state[f"{norm}.weight"])
+        state[f"{name}.running_var"] = torch.full_like(norm.running_var, 1 - norm.eps)
+        state[f"{name}.weight"] = torch.ones_like(norm.weight)
     network.load_state_dict(state)
 
 
-def _pairs(network: ResidualCNN) -> list[tuple[str, str]]:
-    """The names of each convolution and of the batch normalisation after it."""
-    convolutions = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
-    norms = [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+def _pairs(network: ResidualCNN) -> list[tuple[tuple[str, Any], tuple[str, Any]]]:
+    """Each convolution and the batch normalisation after it, with their names."""
+    modules = list(network.named_modules())
+    convolutions = [(name, module) for name, module in modules if isinstance(module, nn.Conv2d)]
+    norms = [(name, module) for name, module in modules if isinstance(module, nn.BatchNorm2d)]
     return list(zip(convolutions, norms, strict=True))
 
 
 @torch.no_grad()
 def _restore_norms(network: ResidualCNN, pixels: np.ndarray) -> None:
     """Give each norm the statistics of its input for these photos, uint8 [N, S, S, 3]; the output stays the same."""
-    modules = dict(network.named_modules())
-    norms = [modules[norm] for _, norm in _pairs(network)]
+    norms = [norm for _, (_, norm) in _pairs(network)]
     sums = {norm: torch.zeros(2, norm.num_features, dtype=torch.float64) for norm in norms}
     counts = dict.fromkeys(norms, 0)
 
-    def add(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+    def add(norm: Any, inputs: tuple[Tensor]) -> None:
         values = inputs[0].double()
         sums[norm] += torch.stack([values.sum(dim=(0, 2, 3)), values.square().sum(dim=(0, 2, 3))])
         counts[norm] += values.numel() // norm.num_features
@@ -120,13 +121,12 @@ def _restore_norms(network: ResidualCNN, pixels: np.ndarray) -> None:
         network(normalise(torch.from_numpy(np.array(some)).permute(0, 3, 1, 2)))
     for hook in hooks:
         hook.remove()
-    for convolution, name in _pairs(network):
-        norm, weight = modules[name], modules[convolution].weight
+    for (_, convolution), (_, norm) in _pairs(network):
         mean, square = sums[norm] / counts[norm]
-        length = weight.flatten(1).norm(dim=1).clamp(min=1e-6)
-        spread = (square - mean.square()).clamp(min=0).float()
+        length = convolution.weight.flatten(1).norm(dim=1).clamp(min=1e-6)
+        variance = (square - mean.square()).clamp(min=0)
         norm.running_mean.copy_(mean / length)
-        norm.running_var.copy_(spread / length.square())
+        norm.running_var.copy_(variance / length.square())
         norm.bias += mean
         norm.weight.copy_(length * (norm.running_var + norm.eps).sqrt())
-        weight /= length[:, None, None, None]
+        convolution.weight /= length[:, None, None, None]
