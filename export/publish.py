@@ -82,7 +82,7 @@ def publish(
 
 
 def _metrics(runs: Sequence[Path]) -> list[dict[str, Any]]:
-    """What the runs wrote after each epoch, with the run's name."""
+    """What the runs wrote after each epoch, with the run's name: its own, or those behind a restored model."""
     return [
         {"run": run.name} | line for run in runs if (run / METRICS).exists() for line in read_metrics(run)
     ]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ from api._registry import Model
 from export import provenance
 from export.data import Photos, load
 from export.network import ResidualCNN, build, normalise
-from export.train import LAST, TrainingError, recipe_from
+from export.train import LAST, METRICS, TrainingError, recipe_from
 
 # The statistics are those of this many training photos, evenly spaced over the classes.
 PHOTOS, BATCH = 2048, 32
 
 
 def restore(model: Model, train: Photos, out: Path, command: str = "", cache: Path | None = None) -> Path:
-    """Write the checkpoint of a published model to `out`, as training would have; return its path.
+    """Write the checkpoint of a published model to `out`, as training would have, and its metrics; return its path.
 
     `train` are photos to take statistics from, of any labels. Raises TrainingError if `out` holds a run, or if the
     model's file was not written by `publish`.
@@ -52,6 +53,8 @@ def restore(model: Model, train: Photos, out: Path, command: str = "", cache: Pa
     some = Photos(train.labels, tuple(train.paths[i] for i in rows), tuple(train.targets[i] for i in rows))
     _restore_norms(network, load(some, model.input_size, cache).array)
     out.mkdir(parents=True, exist_ok=True)
+    if (model.directory / METRICS).exists():
+        shutil.copyfile(model.directory / METRICS, out / METRICS)
     beside = out / f"{LAST}.part"
     torch.save(
         {

@@ -52,6 +52,10 @@ def test_a_restored_network_answers_as_the_one_that_was_published(
     assert difference.abs().mean() < TOLERANCE
 
 
+def test_the_learning_curves_of_a_restored_model_come_with_it(published: Path, restored: Path) -> None:
+    assert train.read_metrics(restored) == train.read_metrics(published / "versions" / "0.0.1")
+
+
 def test_a_restored_network_is_ready_to_train_its_statistics_are_those_of_photos(
     restored: Path, load_pixels: Callable[..., Any]
 ) -> None:
