@@ -169,4 +169,4 @@ def _licence() -> str:
 
 The weights are under the project's MIT licence. They were trained on the Kaggle "Dogs vs. Cats" photos (Asirra, from
 Petfinder.com and Microsoft Research), which may not be passed on, and on photos of ImageNet categories; no photo is
-part of this repository. The teacher's weights (EfficientNet-Lite2) are under Apache-2.0."""
+part of this repository. The weights of the EfficientNets that it learned from are under Apache-2.0."""
