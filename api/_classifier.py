@@ -18,6 +18,9 @@ CHUNK = 8
 
 _OUTPUTS = ("probabilities", "recognized", "heatmap")
 
+# What api/__init__.py does elsewhere; Windows has another switch.
+onnxruntime.disable_telemetry_events()
+
 
 @dataclass(frozen=True)
 class Prediction:

@@ -3,8 +3,10 @@
 import contextlib
 import hmac
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -421,3 +423,17 @@ def test_the_documentation_loads_nothing_from_strangers(client: httpx.Client) ->
         policy = response.headers["Content-Security-Policy"]
         assert "https:" not in policy
         assert not re.findall(r"(?:src|href)=[\"'](?:https?:)?//", response.text)
+
+
+def test_nothing_phones_home_onnxruntime_does_unless_told_not_to(tmp_path: Path) -> None:
+    from tests.conftest import ROOT, running_server
+
+    # onnxruntime keeps what it means to send in its user's cache; in CI, and in tests of its own, it keeps quiet.
+    quiet = {name: "" for name in os.environ if name.startswith(("CI", "GITHUB_"))}
+    home = tmp_path / "home"
+    home.mkdir()
+    settings = quiet | {"HOME": str(home), "XDG_CACHE_HOME": "", "ORT_DISABLE_TELEMETRY": ""}
+    with running_server(tmp_path / "log", **settings) as server, server.client() as client:
+        photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
+        assert client.post("/predict", files={"file": photo}).json()["prediction"] == "cat"
+    assert not list(home.rglob("*"))
