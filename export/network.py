@@ -133,5 +133,5 @@ def class_activation_map(network: ResidualCNN, features: Tensor) -> Tensor:
     weights = network.classifier.weight
     others = weights.shape[0]  # K + 1 classes less the label itself; neither's weights are zero
     contrast = weights - (weights.sum(dim=0, keepdim=True) - weights) / others
-    evidence = functional.relu(torch.einsum("kc,nchw->nkhw", contrast, features))
+    evidence = functional.relu(torch.matmul(contrast, features.flatten(2)).unflatten(2, features.shape[2:]))
     return evidence / evidence.amax(dim=(2, 3), keepdim=True).clamp(min=1e-6)

@@ -24,6 +24,7 @@ from api._registry import Model
 from export import provenance
 from export.data import Photos, load
 from export.network import ResidualCNN, build, normalise
+from export.quantize import split_columns
 from export.train import LAST, METRICS, TrainingError, recipe_from
 
 # The statistics are those of this many training photos, evenly spaced over the classes.
@@ -45,7 +46,7 @@ def restore(model: Model, train: Photos, out: Path, command: str = "", cache: Pa
     weights = _weights(model.weights)
     try:
         _take(network, weights)
-    except (KeyError, RuntimeError) as error:
+    except (KeyError, RuntimeError, ValueError) as error:
         raise TrainingError(
             f"{model.directory} has no weights of a {recipe.network} network: {error}"
         ) from error
@@ -90,6 +91,9 @@ def _take(network: ResidualCNN, weights: dict[str, Tensor]) -> None:
     state = network.state_dict()
     for name in ("classifier.weight", "classifier.bias"):
         state[name] = weights[name]
+    first, filters = network.stem[0], weights["stem.0.weight"].numpy()
+    shape = first.kernel_size[1], first.stride[1], first.padding[1]
+    weights["stem.0.weight"] = torch.from_numpy(split_columns(filters, *shape))
     for (convolution, _), (name, norm) in _pairs(network):
         state[f"{convolution}.weight"] = weights[f"{convolution}.weight"]
         state[f"{name}.bias"] = weights[f"{convolution}.weight_bias"]
