@@ -330,14 +330,17 @@ def logits_of(scores: Scores) -> NDArray[np.float64]:
     return np.log(np.maximum(scores.probabilities, 1e-12)) + log_sum_exp[:, None]
 
 
-def recognized_threshold(scores: Scores, refuse: float = 0.97, spare: float = 0.008) -> float:
+def recognized_threshold(scores: Scores, refuse: float = 0.97, spare: float = 0.009) -> float:
     """The lowest threshold that refuses the share `refuse` of photos of neither, as long as it does not refuse more
     than the share `spare` of the labels' photos; that bound decides where there are no photos of neither.
+
+    It has six digits, rounded down: rounded up, it would refuse the photo that it was taken from.
     """
     of_labels = np.sort(scores.recognized[scores.labelled])
     bound = float(of_labels[int(spare * len(of_labels))])
     of_neither = np.sort(scores.recognized[~scores.labelled])
     if len(of_neither) == 0:
-        return min(bound, 0.5)
-    wanted = float(of_neither[math.ceil(refuse * len(of_neither)) - 1]) + 1e-6
-    return min(bound, wanted)
+        wanted = 0.5
+    else:
+        wanted = float(of_neither[math.ceil(refuse * len(of_neither)) - 1]) + 2e-6
+    return math.floor(min(bound, wanted) * 1e6) / 1e6

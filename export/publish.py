@@ -166,7 +166,7 @@ def _build(
     plain = dataclasses.replace(plain, metadata={"temperature": temperature})
     model = dataclasses.replace(plain, weights=weights_path.read_bytes())
     scores = evaluate.score(model, splits["val"], title="val")
-    model = dataclasses.replace(model, recognized_threshold=round(evaluate.recognized_threshold(scores), 6))
+    model = dataclasses.replace(model, recognized_threshold=evaluate.recognized_threshold(scores))
     log.info("recognized from %.4f", model.recognized_threshold)
     float_model = dataclasses.replace(model, weights=float_path.read_bytes())
     float_path.unlink()

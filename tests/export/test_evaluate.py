@@ -75,7 +75,9 @@ def test_the_threshold_refuses_neither_but_spares_the_labels() -> None:
     threshold = evaluate.recognized_threshold(easy)
     assert threshold == pytest.approx(0.396, abs=0.001)
     hard = _scores([0] * 1000 + [2] * 100, [0.9] * 1100, animals + [0.8] * 100)
-    assert evaluate.recognized_threshold(hard) == animals[8]
+    # Nine of a thousand animals may be refused. The score of the tenth has more digits than a threshold.
+    sparing = evaluate.recognized_threshold(hard)
+    assert sum(score < sparing for score in animals) == 9
     alone = _scores([0] * 1000, [0.9] * 1000, animals)
     assert evaluate.recognized_threshold(alone) == 0.5
 
