@@ -339,8 +339,7 @@ def recognized_threshold(scores: Scores, refuse: float = 0.97, spare: float = 0.
     of_labels = np.sort(scores.recognized[scores.labelled])
     bound = float(of_labels[int(spare * len(of_labels))])
     of_neither = np.sort(scores.recognized[~scores.labelled])
-    if len(of_neither) == 0:
-        wanted = 0.5
-    else:
+    wanted = 0.5
+    if len(of_neither):
         wanted = float(of_neither[math.ceil(refuse * len(of_neither)) - 1]) + 2e-6
     return math.floor(min(bound, wanted) * 1e6) / 1e6
