@@ -40,12 +40,12 @@ def main(photo: str, repeat: int = 0, threads: int = 0) -> None:
         predict()
         print((time.perf_counter() - start) * 1e3)
     if repeat:
-        print(_pss_mb())
+        print(_resident_mb())
 
 
-def _pss_mb() -> float:
+def _resident_mb() -> float:
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) / 1024
+    return int(next(line for line in lines if line.startswith("Rss:")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

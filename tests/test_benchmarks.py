@@ -1,0 +1,42 @@
+"""What the benchmarks count is what they say."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks._measure import resident_kb
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read /proc")
+
+_BLOCK_KB = 64 * 1024
+# A process and its fork, which hold a block together; both end with their standard input.
+_FORK = f"""
+import os, sys
+block = bytearray(os.urandom({_BLOCK_KB} << 10))
+child = os.fork()
+if child:
+    print(child, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_memory_is_all_that_a_process_holds_and_what_processes_share_counts_once() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _FORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        child = int(process.stdout.readline())
+        alone, together = resident_kb([process.pid]), resident_kb([process.pid, child])
+        process.communicate()
+    # Of what a fork shares, anonymous memory is divided between the two.
+    assert together > _BLOCK_KB
+    assert _BLOCK_KB / 2 < alone < together < _BLOCK_KB * 1.5
+
+
+def test_memory_of_this_process_is_what_the_system_says() -> None:
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    resident = int(next(line for line in lines if line.startswith("Rss:")).split()[1])
+    assert resident_kb([os.getpid()]) == pytest.approx(resident, rel=0.02)
