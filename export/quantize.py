@@ -73,6 +73,7 @@ def quantize(float_path: Path, int8_path: Path, pixels: np.ndarray) -> None:
         logging.getLogger().removeFilter(_advice)
     model = onnx.load(str(int8_path))
     _take_pixels(model.graph)
+    _drop_unused(model.graph)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(int8_path))
 
@@ -132,6 +133,13 @@ def _take_pixels(graph: GraphProto) -> None:
     merge = helper.make_node("Reshape", [graph.input[0].name, "merged_shape"], ["merged"], "merge_columns")
     transpose.input[0] = merge.output[0]
     graph.node.insert(list(graph.node).index(transpose), merge)
+
+
+def _drop_unused(graph: GraphProto) -> None:
+    """Remove the constants that no node reads; onnxruntime would warn of each whenever it loads the file."""
+    read = {name for node in graph.node for name in node.input}
+    for each in [each for each in graph.initializer if each.name not in read]:
+        graph.initializer.remove(each)
 
 
 def _from_pixels(graph: GraphProto, operators: Sequence[str]) -> list[NodeProto]:

@@ -59,6 +59,9 @@ def test_a_photo_reaches_the_first_convolution_without_becoming_a_float(size: in
     )
     assert scales[reader.input[1]] == np.float32(1 / 63.75)
     assert scales[reader.input[2]] == 128
+    assert scales.keys() <= {name for node in graph.node for name in node.input}, (
+        "constants that nobody reads"
+    )
 
     answers = [
         to_onnx.session(path).run(["probabilities"], {"pixels": pixels})[0]
