@@ -74,6 +74,9 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
+    # Where these are installed uvicorn would import them, to reload code and to serve WSGI; neither happens here.
+    for name in ("watchfiles", "a2wsgi"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented: importing it fails
     import uvicorn
 
     # One import path for every platform: this is the object that Vercel and Lambda run too.

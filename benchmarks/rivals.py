@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from benchmarks._contenders import CLASSROOM, CLASSROOM_SAME, PURRDICT, SAME_FILE
-from benchmarks._measure import Contender, Sample, latencies, load, photo, running
+from benchmarks._measure import Contender, Sample, latencies, load, photo, ratio, running
 from benchmarks._report import RESULTS, Row, pyplot, save_plot
 from benchmarks.cost import plot_cost
 
-ROUNDS = 3
+ROUNDS = 5
 SECONDS = 3.0
 
 # How many times better than the old way each figure should be.
@@ -25,9 +25,9 @@ class Figures:
     cpu: Sample  # milliseconds of CPU a photo
 
     def better(self, other: "Figures", name: str) -> float:
-        """How many times better this is than `other` in the figure `name`."""
-        mine, its = getattr(self, name).median, getattr(other, name).median
-        return float(mine / its if name == "throughput" else its / mine)
+        """How many times better this is than `other` in the figure `name`: the median over the rounds."""
+        mine, its = getattr(self, name), getattr(other, name)
+        return ratio(mine, its) if name == "throughput" else ratio(its, mine)
 
 
 def main() -> list[Row]:

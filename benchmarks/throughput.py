@@ -7,10 +7,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, load, photo, running
+from benchmarks._measure import ROOT, Sample, load, photo, ratio, running
 from benchmarks._report import Row, pyplot, save_plot
 
-ROUNDS = 3
+ROUNDS = 5
 SECONDS = 4.0
 CLIENTS = (1, 2, 4, 8, 16, 32, 64)
 
@@ -26,7 +26,7 @@ def main() -> list[Row]:
             ideals.append(cores * 1e3 / bare_loop_ms(data, threads=1))
         curve = {clients: load(server.port, request, clients, SECONDS) for clients in CLIENTS}
     ours, ideal = Sample(tuple(rates)), Sample(tuple(ideals))
-    share = ours.median / ideal.median
+    share = ratio(ours, ideal)
     failures = sum(failed for _, _, failed in curve.values())
     # With c clients and a machine that answers r photos a second, nobody waits less than c / r: the ideal queue.
     best = max(rate for rate, _, _ in curve.values())

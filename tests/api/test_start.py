@@ -2,10 +2,12 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Server
 
 _THREADS = """
 import api.index
@@ -43,3 +45,14 @@ def test_threads_take_memory_from_one_place() -> None:
         pytest.skip("the C library is not glibc")
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.count("<heap nr=") == 1
+
+
+def test_a_server_imports_no_code_for_reloading_and_wsgi_even_where_it_is_installed(
+    serve: Callable[..., Server], tmp_path: Path
+) -> None:
+    imported = tmp_path / "imported"
+    for name in ("watchfiles", "a2wsgi"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(imported)!r}, 'a').write(__name__)\nwatch = None\n")
+    with serve(PYTHONPATH=str(tmp_path)).client() as client:
+        assert client.get("/health").status_code == 200
+    assert not imported.exists(), imported.read_text()
