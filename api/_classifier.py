@@ -16,6 +16,8 @@ from api._registry import Model, ModelError
 # Activations of one photo take about 10 MB: a chunk bounds the memory of a large batch without costing speed.
 CHUNK = 8
 
+SPIN_US = 20
+
 _OUTPUTS = ("probabilities", "recognized", "heatmap")
 
 # What api/__init__.py does elsewhere; Windows has another switch.
@@ -66,10 +68,12 @@ class Classifier:
         self.model = model
         options = onnxruntime.SessionOptions()
         # Left to itself onnxruntime pins threads to cores that a small container may not have, and fails
-        # (microsoft/onnxruntime issue 8313). Spinning would burn CPU that serverless plans bill.
+        # (microsoft/onnxruntime issue 8313).
         options.intra_op_num_threads = threads or available_cpus()
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Between two operators a thread spins for so long before it sleeps, so that the next seldom waits for it to wake
+        # up. Longer would burn CPU that serverless plans bill.
+        options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
         # Planned buffers for each number of photos that comes save no time here, and take 6 MB for eight photos.
         options.enable_mem_pattern = False
         options.log_severity_level = 3
