@@ -264,9 +264,8 @@ def resident_kb(pids: Iterable[int]) -> int:
             resident = 0
             for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
                 name, *values = line.split()
-                if not name.endswith(
-                    ":"
-                ):  # a new mapping: addresses, permissions, offset, device, inode, path
+                if not name.endswith(":"):
+                    # A new mapping: addresses, permissions, offset, device, inode, path.
                     mapping = tuple(values[1:4])
                 elif name == "Rss:":
                     resident = int(values[0])
