@@ -16,6 +16,8 @@ from api._registry import Model, ModelError
 # Activations of one photo take about 10 MB: a chunk bounds the memory of a large batch without costing speed.
 CHUNK = 8
 
+# Between two operators a thread spins for so long before it sleeps: the next seldom has to wait for it to wake.
+# Longer would burn CPU that serverless plans bill.
 SPIN_US = 20
 
 _OUTPUTS = ("probabilities", "recognized", "heatmap")
@@ -71,8 +73,6 @@ class Classifier:
         # (microsoft/onnxruntime issue 8313).
         options.intra_op_num_threads = threads or available_cpus()
         options.inter_op_num_threads = 1
-        # Between two operators a thread spins for so long before it sleeps: the next seldom has to wait for it to wake.
-        # Longer would burn CPU that serverless plans bill.
         options.add_session_config_entry("session.intra_op.spin_duration_us", str(SPIN_US))
         # Planned buffers for each number of photos that comes save no time here, and take 6 MB for eight photos.
         options.enable_mem_pattern = False

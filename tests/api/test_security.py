@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from api import _security
-from tests.conftest import Server, connect
+from tests.conftest import ROOT, Server, connect, running_server
 
 GOOD = "https://good.example"
 KEY = "correct-horse-battery"
@@ -21,8 +21,6 @@ KEY = "correct-horse-battery"
 @pytest.fixture(scope="module")
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server with an allowed origin and two keys."""
-    from tests.conftest import running_server
-
     log = tmp_path_factory.mktemp("guarded") / "log"
     settings = {"ALLOWED_ORIGINS": f"{GOOD},http://localhost:5500", "API_KEYS": f"another-key,{KEY}"}
     with running_server(log, **settings) as server, server.client() as client:
@@ -426,8 +424,6 @@ def test_the_documentation_loads_nothing_from_strangers(client: httpx.Client) ->
 
 
 def test_nothing_phones_home_onnxruntime_does_unless_told_not_to(tmp_path: Path) -> None:
-    from tests.conftest import ROOT, running_server
-
     # onnxruntime keeps what it means to send in its user's cache; in CI, and in tests of its own, it keeps quiet.
     quiet = {name: "" for name in os.environ if name.startswith(("CI", "GITHUB_"))}
     home = tmp_path / "home"
