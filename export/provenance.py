@@ -48,5 +48,10 @@ def as_command(arguments: list[str]) -> str:
         if word == "--cache":
             next(words, None)
         else:
-            kept.append(Path(word).name if os.path.isabs(word) else word)
+            kept.append(Path(word).name if _elsewhere(word) else word)
     return "python -m export " + shlex.join(kept)
+
+
+def _elsewhere(word: str) -> bool:
+    """Whether it is a path that leads out of the folder where the command was typed."""
+    return os.path.isabs(word) or Path(word).parts[:1] == ("..",)

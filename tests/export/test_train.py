@@ -251,8 +251,11 @@ def test_the_schedule_names_the_size_of_each_epoch() -> None:
 
 
 def test_the_kept_command_names_no_folder_of_this_machine() -> None:
-    typed = ["train", "--cache", "/fast/disk", "--data", "/home/me/pets", "--out", "runs/a"]
-    assert provenance.as_command(typed) == "python -m export train --data pets --out runs/a"
+    typed = "train --cache /fast/disk --data /home/me/pets --neither ../disk/none --out runs/a"
+    assert (
+        provenance.as_command(typed.split())
+        == "python -m export train --data pets --neither none --out runs/a"
+    )
 
 
 def test_close_crops_are_smaller_than_any_other() -> None:
