@@ -22,8 +22,8 @@ from api._settings import DEFAULT_MAX_PIXELS
 
 READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF")
 
-# Decode JPEG at no less than this many times the target. At 1.0 a photo of 500 x 375 would take half the time, but
-# probabilities move by up to 0.02 from those of the browser, and of the photos trained on.
+# Decode JPEG at no less than this many times the target. At 1.0 a photo of 640 x 480 would take little more than half
+# the time, but probabilities would move by some hundredths from those of the browser, and of the photos trained on.
 DRAFT_GAP = 1.5
 
 # Let `resize` shrink in two steps above this many times the target: Pillow's documentation calls 2.0 nearly, 3.0
