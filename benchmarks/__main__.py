@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="Parts: " + ", ".join(PARTS) + ". All take some six minutes. The rivals need "
+        epilog="Parts: " + ", ".join(PARTS) + ". All take some seven minutes. The rivals need "
         "`pip install -r benchmarks/requirements.txt`; one that is not installed is left out and named. So is Vercel's "
         "builder, which .ci/platforms installs. A run of all parts writes benchmarks/results/table.md.",
     )
