@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -50,16 +51,30 @@ class Sample:
         return f"{self.median:.4g} (±{self.spread / 2:.0%}{noisy})"
 
 
+def in_turns(runs: int, *measures: Callable[[], Any]) -> list[tuple[Any, ...]]:
+    """Measures several things in turns, so that a change of the machine's speed meets them all; one warm-up each.
+
+    Returns:
+        What each of them gave, run by run.
+    """
+    turns = [tuple(measure() for measure in measures) for _ in range(runs + 1)]
+    return list(zip(*turns[1:], strict=True))
+
+
 def pairwise(first: Callable[[], float], second: Callable[[], float], runs: int) -> tuple[Sample, Sample]:
-    """Measures two things in turns, so that a change of the machine's speed meets both; one warm-up each."""
-    first(), second()
-    pairs = [(first(), second()) for _ in range(runs)]
-    return Sample(tuple(a for a, _ in pairs)), Sample(tuple(b for _, b in pairs))
+    """Measures two figures in turns."""
+    ours, theirs = in_turns(runs, first, second)
+    return Sample(ours), Sample(theirs)
 
 
 def ratio(over: Sample, under: Sample) -> float:
     """Median of the ratios run by run."""
     return statistics.median(a / b for a, b in zip(over.values, under.values, strict=True))
+
+
+def difference(of: Sample, less: Sample) -> float:
+    """Median of the differences run by run."""
+    return statistics.median(a - b for a, b in zip(of.values, less.values, strict=True))
 
 
 # Photos
@@ -281,7 +296,7 @@ def latencies(port: int, request: bytes, requests: int) -> Sample:
     """Milliseconds of each of `requests` requests of one client, after a tenth as many to warm up."""
     client = Client(port)
     try:
-        values = [_timed(client, request) for _ in range(requests + requests // 10)]
+        values = [timed(client, request) for _ in range(requests + requests // 10)]
     finally:
         client.close()
     return Sample(tuple(values[requests // 10 :]))
@@ -301,7 +316,7 @@ def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[float
         gate.wait()
         while not stop.is_set():
             try:
-                values.append(_timed(client, request))
+                values.append(timed(client, request))
             except (OSError, RuntimeError):
                 failures += 1
                 client = Client(port)
@@ -319,7 +334,8 @@ def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[float
     return len(values) / (time.perf_counter() - start), Sample(tuple(values)), failures
 
 
-def _timed(client: Client, request: bytes) -> float:
+def timed(client: Client, request: bytes) -> float:
+    """Milliseconds that one request takes."""
     start = time.perf_counter()
     client.send(request)
     return (time.perf_counter() - start) * 1e3

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, clean_environment, photo, ratio, running
+from benchmarks._measure import ROOT, Sample, clean_environment, in_turns, photo, ratio, running
 from benchmarks._report import Row, pyplot, save_plot
 
 RUNS = 15
@@ -32,9 +32,7 @@ def main() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "photo.jpg"
         path.write_bytes(data)
-        # In turns, so that a change of the machine's speed meets all three; the first of each is a warm-up.
-        turns = [(_served(data), _bare(path), _parts()) for _ in range(RUNS + 1)][1:]
-    served, alone, parts = zip(*turns, strict=True)
+        served, alone, parts = in_turns(RUNS, lambda: _served(data), lambda: _bare(path), _parts)
     ours, bare = Sample(served), Sample(alone)
     _plot(ours, bare, parts)
     over = ratio(ours, bare)

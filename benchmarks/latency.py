@@ -1,7 +1,6 @@
 """Warm latency of one client: against the same work in one process, and against decoding a large photo whole."""
 
 import io
-import statistics
 import time
 
 import numpy as np
@@ -10,27 +9,38 @@ from PIL import Image
 from api._classifier import Classifier
 from api._registry import load
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Client, Sample, latencies, photo, ratio, running
+from benchmarks._measure import (
+    ROOT,
+    Client,
+    Sample,
+    difference,
+    latencies,
+    pairwise,
+    photo,
+    ratio,
+    running,
+    timed,
+)
 from benchmarks._report import Row
 
 ROUNDS = 25
 REQUESTS = 12
+LARGE_RUNS = 10
 
 
 def main() -> list[Row]:
     small, large = photo(), photo(4000, 3000, quality=88, grain=11.0)
     request = PURRDICT.request(small)
     floor = Floor()
-    served: list[float] = []
-    direct: list[float] = []
     with running(PURRDICT, request) as (server, _):
         # In short turns: a virtual machine's speed can change several times a second.
-        for _ in range(ROUNDS):
-            served.append(latencies(server.port, request, REQUESTS).median)
-            direct.append(Sample(tuple(floor.ms(small) for _ in range(REQUESTS))).median)
+        ours, bare = pairwise(
+            lambda: latencies(server.port, request, REQUESTS).median,
+            lambda: Sample(tuple(floor.ms(small) for _ in range(REQUESTS))).median,
+            ROUNDS,
+        )
         large_served, large_whole = _large(server.port, large, floor)
-    ours, bare = Sample(tuple(served)), Sample(tuple(direct))
-    more = statistics.median(a - b for a, b in zip(served, direct, strict=True))
+    more = difference(ours, bare)
     share = ratio(large_served, large_whole)
     size = f"{len(large) / 1e6:.1f} MB"
     return [
@@ -72,12 +82,8 @@ class Floor:
 
 def _large(port: int, data: bytes, floor: Floor) -> tuple[Sample, Sample]:
     client = Client(port)
-    request = PURRDICT.request(data)
-    served, whole = [], []
-    for _ in range(12):
-        start = time.perf_counter()
-        client.send(request)
-        served.append((time.perf_counter() - start) * 1e3)
-        whole.append(floor.ms(data))
-    client.close()
-    return Sample(tuple(served[2:])), Sample(tuple(whole[2:]))
+    try:
+        request = PURRDICT.request(data)
+        return pairwise(lambda: timed(client, request), lambda: floor.ms(data), LARGE_RUNS)
+    finally:
+        client.close()

@@ -39,10 +39,11 @@ def main() -> list[Row]:
     present = [contender for contender in contenders if not contender.missing()]
     data = photo()
     rounds: dict[str, list[tuple[float, ...]]] = {contender.name: [] for contender in present}
-    for turn in range(ROUNDS):
-        # There and back: what a server leaves behind, a hot processor say, meets another one each time.
-        for contender in present[:: 1 if turn % 2 == 0 else -1]:
+    for _ in range(ROUNDS):
+        for contender in present:
             rounds[contender.name].append(_round(contender, data))
+        # There and back: what a server leaves behind, a hot processor say, meets another one each time.
+        present.reverse()
     figures = {
         name: Figures(*(Sample(tuple(column)) for column in zip(*values, strict=True)))
         for name, values in rounds.items()

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, load, photo, ratio, running
+from benchmarks._measure import ROOT, Sample, load, pairwise, photo, ratio, running
 from benchmarks._report import Row, pyplot, save_plot
 
 ROUNDS = 5
@@ -19,13 +19,13 @@ def main() -> list[Row]:
     data = photo()
     request = PURRDICT.request(data)
     cores = len(os.sched_getaffinity(0))
-    rates, ideals = [], []
     with running(PURRDICT, request) as (server, _):
-        for _ in range(ROUNDS):
-            rates.append(load(server.port, request, 8, SECONDS)[0])
-            ideals.append(cores * 1e3 / bare_loop_ms(data, threads=1))
+        ours, ideal = pairwise(
+            lambda: load(server.port, request, 8, SECONDS)[0],
+            lambda: cores * 1e3 / bare_loop_ms(data, threads=1),
+            ROUNDS,
+        )
         curve = {clients: load(server.port, request, clients, SECONDS) for clients in CLIENTS}
-    ours, ideal = Sample(tuple(rates)), Sample(tuple(ideals))
     share = ratio(ours, ideal)
     failures = sum(failed for _, _, failed in curve.values())
     # With c clients and a machine that answers r photos a second, nobody waits less than c / r: the ideal queue.
