@@ -8,13 +8,11 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import torch
+
 
 
 def hardware() -> str:
     """The processor that trains, in words."""
-    if torch.cuda.is_available():
-        return f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}"
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -1,8 +1,6 @@
-"""The float32 graph to int8: static, per channel, calibrated on training photos.
+"""The float32 graph of a body to int8: static, per channel, calibrated on typical photos.
 
-Only the convolutional body is quantized. Pooling, classifier, softmax and heatmap stay float32: they cost nothing and
-rounding them would be seen in the answer. Pixels are whole numbers on a line already: the first convolution takes them
-as they are.
+Pixels are whole numbers on a line already: the first convolution takes them as they are.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import GraphProto, NodeProto, helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
@@ -24,13 +23,9 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from export.network import PIXEL_MEAN, PIXEL_STD
-
-# Relu vanishes: a convolution that rounds to 0..255 cuts at zero anyway.
-QUANTIZED_OPERATORS = ["Conv", "Add", "MaxPool", "Relu"]
+# Relu and Clip vanish: a convolution that rounds to 0..255 cuts at zero anyway, and at the most it was seen to reach.
+QUANTIZED_OPERATORS = ["Conv", "Add", "MaxPool", "Relu", "Clip"]
 BATCH = 16
-# The pixel value that stands for zero. PIXEL_MEAN lies between two; half a step of brightness moves no answer.
-ZERO_PIXEL = round(PIXEL_MEAN)
 # From the pixels to the first convolution in the exporter's graph, and when it is quantized.
 _PLAIN = ("Transpose", "Cast", "Sub", "Div")
 _QUANTIZED = (*_PLAIN, "QuantizeLinear", "DequantizeLinear", "Conv")
@@ -45,8 +40,12 @@ class _Calibration(CalibrationDataReader):
         return None if batch is None else {"pixels": np.ascontiguousarray(batch)}
 
 
-def quantize(float_path: Path, int8_path: Path, pixels: np.ndarray) -> None:
+def quantize(
+    float_path: Path, int8_path: Path, pixels: NDArray[np.uint8], pixel_mean: float, pixel_std: float
+) -> None:
     """Write the int8 version of the graph at `float_path`; `pixels` uint8 [N, S, S, 3] are typical training photos.
+
+    The graph begins with (pixel - pixel_mean) / pixel_std.
 
     Weights keep seven of their eight bits: processors without VNNI add two products in 16 bits and would overflow
     with eight, and nobody knows where the file will run.
@@ -59,8 +58,9 @@ def quantize(float_path: Path, int8_path: Path, pixels: np.ndarray) -> None:
             quant_pre_process(str(float_path), str(prepared), skip_symbolic_shape=True)
             scaled = _from_pixels(onnx.load(str(prepared)).graph, _PLAIN)[-1].output[0]
             pixels_own = {
-                "scale": np.array(1 / PIXEL_STD, np.float32),
-                "zero_point": np.array(ZERO_PIXEL, np.uint8),
+                "scale": np.array(1 / pixel_std, np.float32),
+                # A mean between two pixel values is rounded: half a step of brightness moves no answer.
+                "zero_point": np.array(round(pixel_mean), np.uint8),
             }
             quantize_static(
                 str(prepared), str(int8_path), _Calibration(pixels), quant_format=QuantFormat.QDQ,
@@ -76,16 +76,6 @@ def quantize(float_path: Path, int8_path: Path, pixels: np.ndarray) -> None:
     _drop_unused(model.graph)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(int8_path))
-
-
-def split_columns(filters: np.ndarray, kernel: int, stride: int, padding: int) -> np.ndarray:
-    """The first convolution's filters [F, 3, kernel, kernel], from what `quantize` may have made of them."""
-    count, channels, rows, columns = filters.shape
-    if channels == 3:
-        return filters
-    start = -padding % stride
-    wide = filters.reshape(count, stride, 3, rows, columns).transpose(0, 2, 3, 4, 1)
-    return wide.reshape(count, 3, rows, columns * stride)[..., start : start + kernel]
 
 
 def merge_columns(filters: np.ndarray, stride: int, padding: int) -> tuple[np.ndarray, list[int]]:

@@ -1,0 +1,247 @@
+"""Photos to features: each is decoded by the code that serves and shown to the body once; the result is kept.
+
+The cache goes by a photo's content, so that a renamed, moved or copied photo is known and a changed one is not.
+Whatever was computed before an interruption is there the next time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from api._classifier import available_cpus
+from api._image import ImageError, decode
+from export.body.body import Body
+from export.errors import ExportError
+from export.files import printable
+from export.photos.find import Photos
+
+# On the training side the user owns the photos: the service's limit against hostile uploads has no place here.
+MAX_PIXELS = 1_000_000_000
+# So many photos are handed to the threads, and then to the disk, together.
+CHUNK = 16
+# Features of more bytes than this lie on disk instead of in memory.
+IN_MEMORY = 1_000_000_000
+VIEWS = ("whole", "flipped")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the body sees in photos.
+
+    Attributes:
+        photos: those that could be read.
+        values: float32 [N, views, C], normalised; memory-mapped if they are many.
+        hashes: uint64 [N], difference hashes of the photos: near copies differ in few bits.
+        digests: sha256 of each file.
+        skipped: the others, a sentence each.
+    """
+
+    photos: Photos
+    values: NDArray[np.float32]
+    hashes: NDArray[np.uint64]
+    digests: tuple[bytes, ...]
+    skipped: tuple[str, ...] = ()
+
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Features:
+        """Only these photos."""
+        rows = list(map(int, rows))
+        return Features(
+            self.photos.take(rows), self.values[rows], self.hashes[rows], tuple(self.digests[i] for i in rows)
+        )
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        return np.asarray(self.photos.targets, dtype=np.int64)
+
+
+class Cache:
+    """Features by the photo's content and the body, in one SQLite file; or nowhere, where none can be written."""
+
+    def __init__(self, folder: Path | None, body: Body) -> None:
+        self.problem = ""
+        self._table: sqlite3.Connection | None = None
+        if folder is None:
+            return
+        self.path = folder / f"features-{body.name}-{body.digest[:12]}.sqlite"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._table = sqlite3.connect(self.path)
+            # Every commit is whole, also when the process is killed; only a power cut may lose the last ones.
+            self._table.executescript(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                "CREATE TABLE IF NOT EXISTS photos (key BLOB PRIMARY KEY, hash INTEGER, value BLOB) WITHOUT ROWID;"
+            )
+        except (OSError, sqlite3.Error) as error:
+            self._give_up(error)
+
+    def get(self, key: bytes) -> tuple[int, bytes] | None:
+        """A photo's difference hash and features, if they are kept."""
+        if self._table is None:
+            return None
+        try:
+            row = self._table.execute("SELECT hash, value FROM photos WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            self._give_up(error)
+            return None
+        return (int(row[0]), bytes(row[1])) if row else None
+
+    def put(self, rows: Sequence[tuple[bytes, int, bytes]]) -> None:
+        """Keep keys, hashes and features. What cannot be kept is computed again another time."""
+        if self._table is None or not rows:
+            return
+        try:
+            with self._table:
+                self._table.executemany("INSERT OR REPLACE INTO photos VALUES (?, ?, ?)", rows)
+        except sqlite3.Error as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+
+    def _give_up(self, error: Exception) -> None:
+        self.problem = f"features are not kept for the next time: {printable(self.path)}: {error}"
+        self.close()
+
+
+def default_cache() -> Path:
+    """`$PURRDICT_CACHE`, else `purrdict` in the user's cache folder."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("PURRDICT_CACHE") or Path(base) / "purrdict")
+
+
+def extract(
+    body: Body, photos: Photos, cache: Cache, views: Sequence[str] = VIEWS[:1], title: str = "features"
+) -> Features:
+    """The features of the photos, from the cache or from the body, with a progress bar.
+
+    Photos that cannot be read are skipped and named. Raises ExportError if none can be read.
+    """
+    values = _allocate((len(photos), len(views), body.channels))
+    hashes = np.zeros(len(photos), dtype=np.uint64)
+    digests: list[bytes] = []
+    kept: list[int] = []
+    skipped: list[str] = []
+    extractor = _Extractor(body, tuple(views))
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        bar = tqdm(total=len(photos), desc=title, unit=" photos", mininterval=0.5, disable=len(photos) == 0)
+        try:
+            for first in range(0, len(photos), CHUNK):
+                for row, result in _chunk(extractor, photos.paths[first : first + CHUNK], cache, pool):
+                    if isinstance(result, str):
+                        skipped.append(f"{printable(photos.paths[first + row])}: {result}")
+                    else:
+                        values[len(kept)], hashes[len(kept)] = result.values, result.hash
+                        digests.append(result.digest)
+                        kept.append(first + row)
+                    bar.update()
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+        finally:
+            bar.close()
+    if len(photos) and not kept:
+        raise ExportError(f"None of the {len(photos)} photos can be read; the first: {skipped[0]}")
+    return Features(
+        photos.take(kept), values[: len(kept)], hashes[: len(kept)], tuple(digests), tuple(skipped)
+    )
+
+
+@dataclass(frozen=True)
+class _One:
+    digest: bytes
+    hash: int
+    values: NDArray[np.float32]
+
+
+class _Extractor:
+    def __init__(self, body: Body, views: tuple[str, ...]) -> None:
+        self.body, self.views = body, views
+        # One thread for each photo: several photos at once cost less CPU than several threads for one.
+        self.session = body.session()
+
+    def key(self, content: bytes) -> tuple[bytes, bytes]:
+        digest = hashlib.sha256(content).digest()
+        return digest, hashlib.sha256(digest + ",".join(self.views).encode()).digest()
+
+    def __call__(self, content: bytes) -> tuple[int, NDArray[np.float32]]:
+        pixels = decode(content, self.body.input_size, MAX_PIXELS).pixels
+        shown = np.stack([pixels if view == "whole" else pixels[:, ::-1] for view in self.views])
+        maps = np.asarray(self.session.run(["features"], {"pixels": shown})[0])
+        return difference_hash(pixels), self.body.normalise(maps.mean(axis=(2, 3)))
+
+
+def difference_hash(pixels: NDArray[np.uint8]) -> int:
+    """64 bits: where a photo gets brighter from left to right, on a grid of 8 x 9 cells. Near copies differ in few."""
+    small = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
+    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
+
+
+def _chunk(
+    extractor: _Extractor, paths: Sequence[Path], cache: Cache, pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, _One | str]]:
+    contents = list(pool.map(_read, paths))
+    results: dict[int, _One | str] = {}
+    todo: dict[int, tuple[bytes, bytes, bytes]] = {}
+    shape = (len(extractor.views), extractor.body.channels)
+    for i, content in enumerate(contents):
+        if isinstance(content, str):
+            results[i] = content
+            continue
+        digest, key = extractor.key(content)
+        if stored := cache.get(key):
+            found = np.frombuffer(stored[1], dtype=np.float16).reshape(shape).astype(np.float32)
+            # SQLite's integers are signed.
+            results[i] = _One(digest, stored[0] & 0xFFFF_FFFF_FFFF_FFFF, found)
+        else:
+            todo[i] = (content, digest, key)
+
+    def compute(content: bytes) -> tuple[int, NDArray[np.float32]] | str:
+        try:
+            return extractor(content)
+        except ImageError as error:
+            return str(error)
+
+    fresh = []
+    for (i, (_, digest, key)), result in zip(
+        todo.items(), pool.map(compute, [content for content, _, _ in todo.values()]), strict=True
+    ):
+        if isinstance(result, str):
+            results[i] = result
+            continue
+        half = result[1].astype(np.float16)
+        # The first run must see what a later one will: the half floats of the cache.
+        results[i] = _One(digest, result[0], half.astype(np.float32))
+        fresh.append((key, result[0] - (result[0] >> 63 << 64), half.tobytes()))
+    cache.put(fresh)
+    yield from sorted(results.items())
+
+
+def _read(path: Path) -> bytes | str:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+
+
+def _allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if int(np.prod(shape)) * 4 <= IN_MEMORY:
+        return np.zeros(shape, dtype=np.float32)
+    import tempfile
+
+    # Deleted with the process: what counts is in the cache.
+    file = tempfile.TemporaryFile(dir=os.environ.get("PURRDICT_CACHE") or None)  # noqa: SIM115
+    return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

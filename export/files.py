@@ -1,0 +1,56 @@
+"""Files that appear whole or not at all, and text that is UTF-8 on every machine."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` to write to; it takes `path`'s place when the block ends well, and else vanishes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays: several libraries choose the format by it.
+    beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 with plain line ends, whole or not at all."""
+    with replacing(path) as beside:
+        beside.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON that people can read: indented, other alphabets as they are."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a byte order mark, which editors on Windows add, does no harm."""
+    return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def printable(path: Path | str) -> str:
+    """A path for people and for UTF-8 files; bytes of its name that are no UTF-8 are written as \\udc.. escapes."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+@contextmanager
+def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
+    """A memory-mapped array on disk to fill in the block; it appears at `path` when the block ends well."""
+    with replacing(path) as beside:
+        array = np.lib.format.open_memmap(beside, mode="w+", dtype=dtype, shape=shape)
+        yield array
+        array.flush()

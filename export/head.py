@@ -1,0 +1,141 @@
+"""The head: multinomial logistic regression on a body's features, with "none of these" as its reference class.
+
+The logit of none is fixed at zero and the labels' are measured against it, so that it needs no output of its own.
+Result: on EfficientNet-Lite0's features and 100 photos of each of five flowers 91 % of the test photos, fitted in a
+second (`python -m benchmarks own-classes`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.floating[Any]]
+
+# Inverse strength of the weight decay, for features with a mean squared norm of about one. Anything from 10 to 100
+# gives the same accuracy within a point.
+C = 10.0
+# More steps change no answer.
+MAX_STEPS, TOLERANCE = 500, 1e-5
+# No photo counts more than this many times as much as one of the largest class.
+MOST_WEIGHT = 20.0
+# See `show_a_class`.
+NEAREST = 0.5
+
+
+@dataclass(frozen=True)
+class Head:
+    """`weights` float32 [K, C] and `bias` float32 [K], for normalised features."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def logits(self, features: Floats) -> NDArray[np.float64]:
+        """One logit a label, float64 [N, K], for features [N, C]; none of them has zero."""
+        return np.asarray(features @ self.weights.T + self.bias, dtype=np.float64)
+
+
+def fit(features: Floats, targets: NDArray[np.int64], labels: int, c: float = C) -> Head:
+    """Fit a head on normalised features [N, C]; a target of `labels` is none of them.
+
+    Photos of small classes count more, so that all labels count alike.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    model = LogisticRegression(C=c, max_iter=MAX_STEPS, tol=TOLERANCE)
+    # With more threads the small products of a fit take longer, and many times longer on a busy machine.
+    threads = 1 if len(features) < 50_000 else None
+    with warnings.catch_warnings(), threadpool_limits(threads):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.asarray(features, dtype=np.float32), targets, sample_weight=_weights(targets, labels))
+    found = list(model.classes_)
+    weights = np.zeros((labels + 1, features.shape[1]))
+    # A class without photos here (in a fold, say) is never the answer.
+    bias = np.full(labels + 1, -1e4)
+    if len(found) == 2:  # scikit-learn then gives one row, for the second of them
+        weights[found[1]], bias[found[1]] = model.coef_[0], model.intercept_[0]
+        bias[found[0]] = 0.0
+    else:
+        weights[found], bias[found] = model.coef_, model.intercept_
+    if labels in found:
+        weights -= weights[labels]
+        bias -= bias[labels]
+    return Head(weights[:labels].astype(np.float32), bias[:labels].astype(np.float32))
+
+
+def _weights(targets: NDArray[np.int64], labels: int) -> NDArray[np.float64]:
+    counts = np.bincount(targets, minlength=labels + 1)[: labels + 1].astype(float)
+    largest = counts[:labels].max()
+    weights = np.minimum(largest / np.maximum(counts, 1), MOST_WEIGHT)
+    weights[labels] = 1.0
+    return np.asarray(weights[targets])
+
+
+def folds(targets: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.int64]:
+    """The fold, 0 to count - 1, of each photo: every class is spread evenly over the folds."""
+    random = np.random.default_rng(seed)
+    fold = np.zeros(len(targets), dtype=np.int64)
+    for target in np.unique(targets):
+        rows = random.permutation(np.flatnonzero(targets == target))
+        fold[rows] = (np.arange(len(rows)) + random.integers(count)) % count
+    return fold
+
+
+def fit_views(
+    features: Floats, targets: NDArray[np.int64], negatives: Floats, labels: int, c: float = C
+) -> Head:
+    """Fit on several views of each photo, [N, views, C], each counting its part, and on negatives [M, C]."""
+    views = features.shape[1]
+    rows = np.concatenate([features.reshape(-1, features.shape[2]), negatives])
+    wanted = np.concatenate([np.repeat(targets, views), np.full(len(negatives), labels)])
+    return fit(rows, wanted, labels, c)
+
+
+def out_of_fold(
+    features: Floats, targets: NDArray[np.int64], negatives: Floats, labels: int, count: int, c: float = C
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Logits [N, K] of the photos and [M, K] of the negatives, each by a head that was fitted without it.
+
+    Photos are judged by their first view, the whole photo.
+    """
+    everything = np.concatenate([targets, np.full(len(negatives), labels)])
+    fold = folds(everything, count)
+    own, others = fold[: len(targets)], fold[len(targets) :]
+    logits, negative_logits = np.zeros((len(targets), labels)), np.zeros((len(negatives), labels))
+    for number in range(count):
+        head = fit_views(features[own != number], targets[own != number], negatives[others != number], labels, c)
+        logits[own == number] = head.logits(features[own == number, 0])
+        negative_logits[others == number] = head.logits(negatives[others == number])
+    return logits, negative_logits
+
+
+def show_a_class(
+    negatives: Floats, features: Floats, targets: NDArray[np.int64], nearest: float = NEAREST
+) -> NDArray[np.bool_]:
+    """Which negatives [M, C] show one of the classes: bool [M].
+
+    A negative does when it lies nearer to a photo of a class than most photos of that class lie to one another: its
+    cosine similarity to the most similar one is above the quantile `nearest` of theirs.
+    """
+    negatives, features = _unit(negatives), _unit(features)
+    found = np.zeros(len(negatives), dtype=bool)
+    for target in np.unique(targets):
+        own = features[targets == target]
+        if len(own) < 2:
+            continue
+        # A few hundred photos tell how near those of the class lie; more would take memory by their square.
+        some = own[np.linspace(0, len(own) - 1, min(len(own), 1000)).astype(int)]
+        among = some @ some.T
+        np.fill_diagonal(among, -1.0)
+        found |= (negatives @ own.T).max(axis=1) > np.quantile(among.max(axis=1), nearest)
+    return found
+
+
+def _unit(rows: Floats) -> Floats:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)

@@ -1,0 +1,1 @@
+"""Measuring a model: through the code that serves it, with intervals, tables and plots."""

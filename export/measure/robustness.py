@@ -1,0 +1,100 @@
+"""What becomes of answers when photos get worse, or when what the heatmap points at is painted over."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from api._classifier import Classifier
+from api._image import decode
+from api._registry import Model
+from export.measure.scores import score
+from export.photos.find import Photos
+
+JPEG_QUALITIES = (95, 75, 50, 30, 15, 8)
+UPLOAD_SIDES = (240, 160, 112, 80, 56, 40)
+# Measured on so many photos of the labels, evenly spaced.
+PHOTOS = 500
+
+
+def _of_labels(photos: Photos, most: int) -> Photos:
+    rows = [i for i, target in enumerate(photos.targets) if target < len(photos.labels)]
+    return photos.take([rows[round(i)] for i in np.linspace(0, len(rows) - 1, min(most, len(rows)))])
+
+
+def robustness(model: Model, photos: Photos) -> dict[str, dict[int, float]]:
+    """Accuracy when photos are uploaded as JPEG of some quality, or with some short side in pixels."""
+    some = _of_labels(photos, PHOTOS)
+
+    def accuracy(change: Callable[[bytes], bytes], title: str) -> float:
+        scores = score(model, some, change, title)
+        return float((scores.predicted == scores.targets).mean())
+
+    def with_quality(quality: int) -> Callable[[bytes], bytes]:
+        return lambda content: _reencode(content, quality=quality)
+
+    def with_side(side: int) -> Callable[[bytes], bytes]:
+        return lambda content: _reencode(content, side=side)
+
+    return {
+        "jpeg_quality": {q: accuracy(with_quality(q), f"quality {q}") for q in JPEG_QUALITIES},
+        "short_side": {s: accuracy(with_side(s), f"{s} px") for s in UPLOAD_SIDES},
+    }
+
+
+def masking(
+    model: Model, photos: Photos, most: int = 300, share: float = 0.25
+) -> dict[str, dict[str, float]]:
+    """What happens to right answers when the hottest or the coldest quarter of the heatmap is painted over.
+
+    For "hot" and "cold": `changed`, the share of photos whose label changes or that are no longer recognized, and
+    `confidence`, the mean probability left to the true label. The paint is the photo's mean colour.
+    """
+    classifier = Classifier(model)
+    kept: dict[str, list[tuple[bool, float]]] = {"hot": [], "cold": []}
+    some = _of_labels(photos, most)
+    for path, target in zip(some.paths, some.targets, strict=True):
+        pixels = decode(path.read_bytes(), model.input_size).pixels
+        before = classifier.predict(pixels[None], explain=True)[0]
+        label = photos.labels[target]
+        if before.label != label or not before.recognized or before.heatmap is None:
+            continue
+        heat = np.asarray(
+            Image.fromarray(before.heatmap).resize((model.input_size,) * 2, Image.Resampling.BILINEAR)
+        )
+        for name, area in (("hot", _coldest(-heat, share)), ("cold", _coldest(heat, share))):
+            painted = pixels.copy()
+            painted[area] = pixels.mean(axis=(0, 1)).round()
+            after = classifier.predict(painted[None])[0]
+            kept[name].append((after.label != label or not after.recognized, after.probabilities[label]))
+    return {
+        name: {
+            "changed": float(np.mean([changed for changed, _ in answers])),
+            "confidence": float(np.mean([probability for _, probability in answers])),
+        }
+        for name, answers in kept.items()
+        if answers
+    }
+
+
+def _coldest(heat: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
+    # Many cells are exactly zero: a quantile would take them all, so count off the share instead.
+    order = np.argsort(heat, axis=None, kind="stable")
+    area = np.zeros(heat.size, dtype=bool)
+    area[order[: round(share * heat.size)]] = True
+    return area.reshape(heat.shape)
+
+
+def _reencode(content: bytes, quality: int = 90, side: int | None = None) -> bytes:
+    with Image.open(io.BytesIO(content)) as image:
+        photo = image.convert("RGB")
+    if side and side < min(photo.size):
+        factor = side / min(photo.size)
+        photo = photo.resize((max(1, round(photo.width * factor)), max(1, round(photo.height * factor))))
+    out = io.BytesIO()
+    photo.save(out, "JPEG", quality=quality)
+    return out.getvalue()

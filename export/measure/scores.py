@@ -1,0 +1,137 @@
+"""A model's answers about photos: the photo's bytes go in, the API's answer comes out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from api._classifier import Classifier, Prediction, available_cpus
+from api._image import ImageError, decode
+from api._registry import Model
+from export.errors import ExportError
+from export.files import printable
+from export.photos.find import Photos
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A model's answers: `probabilities` float64 [N, K], `recognized` float64 [N], `targets` int [N] (K: none)."""
+
+    labels: tuple[str, ...]
+    threshold: float
+    paths: tuple[Path, ...]
+    targets: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    recognized: NDArray[np.float64]
+    kinds: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    # sha256 of each file; empty where the answers are not of files.
+    digests: tuple[bytes, ...] = ()
+
+    def take(self, rows: Sequence[int]) -> Scores:
+        """Only these photos' answers."""
+        rows = list(rows)
+        return replace(
+            self, paths=tuple(self.paths[i] for i in rows), targets=self.targets[rows],
+            probabilities=self.probabilities[rows], recognized=self.recognized[rows],
+            kinds=tuple(self.kinds[i] for i in rows) if self.kinds else (),
+            digests=tuple(self.digests[i] for i in rows) if self.digests else (),
+        )  # fmt: skip
+
+    @property
+    def labelled(self) -> NDArray[np.bool_]:
+        return self.targets < len(self.labels)
+
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        return self.probabilities.argmax(axis=1)
+
+    @property
+    def accepted(self) -> NDArray[np.bool_]:
+        return self.recognized >= self.threshold
+
+
+def from_logits(
+    labels: tuple[str, ...], photos: Photos, logits: NDArray[np.float64], temperature: float, threshold: float
+) -> Scores:
+    """The answers that a graph would give for these logits [N, K] of a head."""
+    scaled = logits / temperature
+    most = scaled.max(axis=1, keepdims=True)
+    exponentials = np.exp(scaled - most)
+    total = exponentials.sum(axis=1, keepdims=True)
+    any_label = (most + np.log(total))[:, 0]
+    return Scores(
+        labels, threshold, photos.paths, np.asarray(photos.targets, dtype=np.int64), exponentials / total,
+        1 / (1 + np.exp(-any_label)), photos.kinds,
+    )  # fmt: skip
+
+
+def score(
+    model: Model,
+    photos: Photos,
+    change: Callable[[bytes], bytes] | None = None,
+    title: str = "score",
+    max_pixels: int = 1_000_000_000,
+) -> Scores:
+    """Ask the model about every photo; `change` may re-encode the bytes first. Unreadable photos are skipped.
+
+    Raises ExportError when none can be read.
+    """
+    classifier = Classifier(model, threads=1)
+
+    def ask(path: Path) -> tuple[Prediction, bytes] | str:
+        try:
+            content = path.read_bytes()
+            pixels = decode(change(content) if change else content, model.input_size, max_pixels).pixels
+        except ImageError as error:
+            return str(error)
+        except OSError as error:
+            return f"it cannot be read: {error.strerror}"
+        return classifier.predict(pixels[None])[0], hashlib.sha256(content).digest()
+
+    kept: list[int] = []
+    answers: list[Prediction] = []
+    digests: list[bytes] = []
+    skipped: list[str] = []
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        results = tqdm(pool.map(ask, photos.paths), title, len(photos), unit=" photos", mininterval=0.5)
+        try:
+            for i, result in enumerate(results):
+                if isinstance(result, str):
+                    skipped.append(f"{printable(photos.paths[i])}: {result}")
+                else:
+                    kept.append(i)
+                    answers.append(result[0])
+                    digests.append(result[1])
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    if not kept:
+        raise ExportError(f"None of the {len(photos)} photos can be read. {skipped[0] if skipped else ''}")
+    some = photos.take(kept)
+    return Scores(
+        model.labels, model.recognized_threshold, some.paths, np.asarray(some.targets, dtype=np.int64),
+        np.asarray([list(answer.probabilities.values()) for answer in answers], dtype=np.float64),
+        np.asarray([answer.recognized_score for answer in answers], dtype=np.float64), some.kinds, tuple(skipped),
+        tuple(digests),
+    )  # fmt: skip
+
+
+def latency_ms(model: Model, runs: int = 40) -> float:
+    """Median milliseconds of one prediction, resized pixels to answer, on one thread."""
+    classifier = Classifier(model, threads=1)
+    pixels = np.zeros((1, model.input_size, model.input_size, 3), dtype=np.uint8)
+    times = []
+    for _ in range(runs + 5):
+        started = time.perf_counter()
+        classifier.predict(pixels)
+        times.append((time.perf_counter() - started) * 1e3)
+    return float(np.median(times[5:]))

@@ -1,0 +1,78 @@
+"""Tables in Markdown: the same in the terminal and in the model card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+# So many classes and kinds are listed one by one; of more, the worst.
+MOST_ROWS = 40
+
+
+def cell(text: str) -> str:
+    """Text for a cell of a Markdown table: nothing in it ends the cell or begins a tag."""
+    return " ".join(text.replace("|", r"\|").replace("<", "&lt;").split())
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, its first row the heading, with columns of one width in a terminal."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["| " + " | ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)) + " |" for row in rows]
+    rule = "| " + " | ".join("-" * width for width in widths) + " |"
+    return "\n".join([lines[0], rule, *lines[1:]])
+
+
+def figures(values: dict[str, Any]) -> str:
+    """The figures of `measure` that are there."""
+
+    def share(name: str) -> str:
+        text = f"{values[name]:.2%}"
+        interval = values.get(f"{name}_interval")
+        return f"{text} ({interval[0]:.1%} to {interval[1]:.1%})" if interval else text
+
+    rows = [("figure", "value (95 % interval)"), ("photos of the labels", f"{values['photos']:,}")]
+    for title, name in (
+        ("accuracy", "accuracy"),
+        ("accuracy of the float32 graph", "float_accuracy"),
+        ("expected calibration error, 15 bins", "expected_calibration_error"),
+        ("photos of the labels unrecognized (false rejection rate)", "wrongly_unrecognized"),
+        ("photos of none of them unrecognized (OOD rejection rate)", "neither_unrecognized"),
+    ):
+        if name in values:
+            rows.append((title, share(name)))
+    if "neither_photos" in values:
+        rows.append(("photos of none of them", f"{values['neither_photos']:,}"))
+    if "neither_auroc" in values:
+        rows.append(("AUROC of recognized", f"{values['neither_auroc']:.4f}"))
+        for point, rejected in values["neither_unrecognized_at"].items():
+            rows.append((f"OOD rejection rate at {float(point):.1%} false rejections", f"{rejected:.2%}"))
+    if values.get("latency_ms"):
+        rows.append(("one photo on one thread", f"{values['latency_ms']:.1f} ms"))
+    return aligned(rows)
+
+
+def per_class(values: dict[str, Any]) -> str:
+    """Precision and recall of each class; of many classes, those with the lowest recall."""
+    classes = [(name, entry) for name, entry in values["per_class"].items() if entry["photos"]]
+    title = "class"
+    if len(classes) > MOST_ROWS:
+        classes = sorted(classes, key=lambda each: each[1]["recall"])[:MOST_ROWS]
+        title = f"class ({MOST_ROWS} lowest of {len(values['per_class'])})"
+    rows = [(title, "photos", "precision", "recall")]
+    rows += [(cell(n), f"{e['photos']:,}", f"{e['precision']:.1%}", f"{e['recall']:.1%}") for n, e in classes]
+    return aligned(rows)
+
+
+def kinds(lines: Sequence[dict[str, Any]], most: int = MOST_ROWS) -> str:
+    """The lines of `by_kind`; empty where no photo has a kind."""
+    if not any(line["kind"] for line in lines):
+        return ""
+    rows = [("class", "kind", "photos", "right", "unrecognized")]
+    for line in lines[:most]:
+        rows.append(
+            (
+                cell(line["class"]), cell(line["kind"] or "-"), f"{line['photos']:,}", f"{line['right']:.1%}",
+                f"{line['unrecognized']:.1%}",
+            )
+        )  # fmt: skip
+    return aligned(rows)
