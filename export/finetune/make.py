@@ -63,14 +63,23 @@ def make(
         quantize(exported, graph, pixels, float(network.pixel_mean), float(network.pixel_std))  # type: ignore[arg-type]
     content = (directory / bodies.GRAPH).read_bytes()
     mean, scale = _normalisation(content, pixels, tuple(network.parts))  # type: ignore[arg-type]
-    body = bodies.Body(directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {})
+    body = bodies.Body(
+        directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {}
+    )
     chosen = _spread(negatives, NEGATIVES)
     features = extract(body, chosen, Cache(None, body), title="negatives")
-    names, kinds = np.unique(np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True)
+    names, kinds = np.unique(
+        np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True
+    )
     with replacing(directory / bodies.FEATURES) as beside:
-        encoded = bodies.encode(features.values[:, 0])
+        encoded: dict[str, Any] = bodies.encode(features.values[:, 0])
         np.savez_compressed(
-            beside, mean=mean, scale=scale, kind_names=names.astype(str), kinds=kinds.astype(np.uint8), **encoded
+            beside,
+            mean=mean,
+            scale=scale,
+            kind_names=names.astype(str),
+            kinds=kinds.astype(np.uint8),
+            **encoded,
         )
     counts = Counter(names[kind] for kind in kinds)
     metadata = {

@@ -59,7 +59,15 @@ def _forget_origin(path: Path) -> None:
     """Remove the exporter's stack traces from the file: they name folders of this machine and weigh 40 kB."""
     model = onnx.load(str(path))
     graph = model.graph
-    for part in (model, graph, *graph.node, *graph.input, *graph.output, *graph.initializer, *graph.value_info):
+    for part in (
+        model,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.initializer,
+        *graph.value_info,
+    ):
         part.ClearField("metadata_props")
         part.ClearField("doc_string")
     onnx.save(model, str(path))

