@@ -7,33 +7,51 @@ from typing import Annotated
 
 from fastapi import FastAPI, HTTPException, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
 
-# What a response may load when a browser shows it. JSON loads nothing.
-CSP_DATA = "default-src 'none'; frame-ancestors 'none'"
+# What a response may load when a browser shows it; who may show it in a frame is added to each of these below.
+# JSON loads nothing.
+CSP_DATA = "default-src 'none'"
 # The page talks to any API that its user names, reads photos as blobs, and may run the model itself in WebAssembly.
 CSP_PAGE = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self' http: https:; worker-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "connect-src 'self' http: https:; worker-src 'self'; base-uri 'none'; form-action 'none'"
 )
 # Swagger UI and ReDoc style their elements one by one, and ReDoc searches in a worker that it builds itself.
 CSP_DOCS = (
     "default-src 'none'; script-src 'self'; worker-src blob:; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
-
-DEFAULT_HEADERS = {
-    b"content-security-policy": CSP_DATA.encode(),
-    b"x-content-type-options": b"nosniff",
-    b"x-frame-options": b"DENY",
-    b"referrer-policy": b"no-referrer",
-    b"cache-control": b"no-store",
-}
 
 # Names under which people put a key into a URL, where every log on the way would keep it.
 _QUERY_NAMES = ("api_key", "apikey", "api-key", "x-api-key", "key", "token", "access_token")
+
+
+class SecurityHeaders:
+    """The headers that every response carries.
+
+    Args:
+        frame_ancestors: origins of the pages that may show a response in a frame.
+    """
+
+    def __init__(self, frame_ancestors: Sequence[str]) -> None:
+        self._framing = " ".join(["frame-ancestors", *(frame_ancestors or ["'none'"])])
+        self._defaults = {
+            "X-Content-Type-Options": "nosniff",
+            "Referrer-Policy": "no-referrer",
+            "Cache-Control": "no-store",
+        }
+        if not frame_ancestors:
+            # For browsers older than frame-ancestors. It can name no origin, so that beside a list it would only harm.
+            self._defaults["X-Frame-Options"] = "DENY"
+
+    def add_to(self, headers: MutableHeaders) -> None:
+        """Completes the headers of a response; those that it brings stay."""
+        policy = headers.get("Content-Security-Policy", CSP_DATA)
+        headers["Content-Security-Policy"] = f"{policy}; {self._framing}"
+        for name, value in self._defaults.items():
+            headers.setdefault(name, value)
 
 
 def add_cors(app: FastAPI, origins: Sequence[str]) -> None:

@@ -39,7 +39,7 @@ from api._schemas import (
     PredictionAnswer,
     now,
 )
-from api._security import KeyCheck, add_cors
+from api._security import KeyCheck, SecurityHeaders, add_cors
 from api._settings import Settings
 
 API_VERSION = "1.0.0"
@@ -186,7 +186,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The last one added is the outermost.
     app.add_middleware(FailureMiddleware)
     add_cors(app, settings.allowed_origins)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, security=SecurityHeaders(settings.frame_ancestors))
     _add_errors(app)
     page = Page(_settings.ROOT / "web")
     _add_information(app, service, page)
