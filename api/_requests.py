@@ -73,6 +73,9 @@ class RequestMiddleware:
                 headers["X-Request-ID"] = record.id
                 headers["Server-Timing"] = record.server_timing((time.perf_counter() - start) * 1e3)
                 self.security.add_to(headers)
+            elif scope["method"] == "HEAD" and message["type"] == "http.response.body":
+                # Servers leave it out by themselves; Lambda's adapter would send it.
+                message = {**message, "body": b""}
             await send(message)
 
         try:

@@ -2,13 +2,16 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import FastAPI, HTTPException, Request, Security
+from fastapi import HTTPException, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.types import ASGIApp
 
 # What a response may load when a browser shows it; who may show it in a frame is added to each of these below.
 # JSON loads nothing.
@@ -23,6 +26,11 @@ CSP_DOCS = (
     "default-src 'none'; script-src 'self'; worker-src blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
+
+# Everything that some route answers, apart from preflights.
+METHODS = ("GET", "HEAD", "POST")
+# A token of RFC 9110, 5.6.2: nothing else may come back in a header of an answer.
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 # Names under which people put a key into a URL, where every log on the way would keep it.
 _QUERY_NAMES = ("api_key", "apikey", "api-key", "x-api-key", "key", "token", "access_token")
@@ -54,23 +62,55 @@ class SecurityHeaders:
             headers.setdefault(name, value)
 
 
-def add_cors(app: FastAPI, origins: Sequence[str]) -> None:
+class Cors(CORSMiddleware):
     """Lets pages of exactly these origins read the answers.
 
     Credentials are never allowed: the service knows no cookies, and a key travels in a header that the page sets
     itself. That makes `*` as harmless as it can be.
     """
-    if not origins:
-        return
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=list(origins),
-        allow_credentials=False,
-        allow_methods=["GET", "POST"],
-        allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
-        expose_headers=["Server-Timing", "X-Request-ID"],
-        max_age=7200,
-    )
+
+    def __init__(self, app: ASGIApp, origins: Sequence[str]) -> None:
+        super().__init__(
+            app,
+            allow_origins=origins,
+            allow_methods=METHODS,
+            allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+            expose_headers=["Server-Timing", "X-Request-ID"],
+            max_age=7200,
+        )
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """What a browser hears that asks before it calls.
+
+        An allowed page may send any headers: libraries for tracing, caching and error reports add their own, and one
+        that the service does not know changes nothing. What a list of headers protects elsewhere, an action in the
+        name of a visitor whose cookies come along, does not exist here.
+        """
+        headers = dict(self.preflight_headers)
+        if not self.is_allowed_origin(request_headers["origin"]):
+            return self._refused(
+                "This page may not call the service. Add its origin to ALLOWED_ORIGINS where the service runs.",
+                {"Vary": headers["Vary"]},
+            )
+        if not self.allow_all_origins:
+            headers["Access-Control-Allow-Origin"] = request_headers["origin"]
+        allowed = {name: headers[name] for name in ("Vary", "Access-Control-Allow-Origin")}
+        if request_headers["access-control-request-method"] not in METHODS:
+            return self._refused(f"The service answers {', '.join(METHODS)} only.", allowed)
+        asked = request_headers.get("access-control-request-headers", "").split(",")
+        names = [name.strip() for name in asked if name.strip()]
+        if not all(map(_HEADER_NAME.fullmatch, names)):
+            return self._refused("Access-Control-Request-Headers must be names of headers.", allowed)
+        if names:
+            headers["Access-Control-Allow-Headers"] = ", ".join(names)
+        if request_headers.get("access-control-request-private-network") == "true":
+            # The service runs on a visitor's own machine or network, and whoever runs it has named this page.
+            headers["Access-Control-Allow-Private-Network"] = "true"
+        return PlainTextResponse("OK", headers=headers)
+
+    @staticmethod
+    def _refused(detail: str, headers: dict[str, str]) -> Response:
+        return JSONResponse({"detail": detail}, 400, headers=headers)
 
 
 class KeyCheck:
