@@ -32,6 +32,7 @@ _CONNECTIONS = re.compile(r"(wss?|ftp)://.*")
 # A star for the first label of a host, with a name of two labels or more behind it; or for the host of an app.
 _STARRED = re.compile(r"^(https?://)\*\.([^.*]+\.[^*]+)$")
 _STARRED_APP = re.compile(r"^((?!https?:)[^:/]+://)\*$")
+_WORKERS = "WEB_CONCURRENCY"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
@@ -56,6 +57,7 @@ class Settings:
     log_level: str = "INFO"
     port: int = 8000
     ngrok_authtoken: str | None = field(default=None, repr=False)
+    workers_ignored: bool = False
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -81,6 +83,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),
         port=_integer("PORT", text, 8000, minimum=1, maximum=65_535),
         ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
+        # No setting of this service: uvicorn's and the platforms', for servers of several processes.
+        workers_ignored=text.get(_WORKERS, "") not in ("", "1"),
     )
 
 
