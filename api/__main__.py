@@ -85,6 +85,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
     port = settings.port if options.port is None else options.port
     url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
+    url += settings.root_path
     print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs", flush=True)
     if settings.workers_ignored:
         print(

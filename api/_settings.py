@@ -56,6 +56,7 @@ class Settings:
     enable_docs: bool = True
     log_level: str = "INFO"
     port: int = 8000
+    root_path: str = ""
     ngrok_authtoken: str | None = field(default=None, repr=False)
     workers_ignored: bool = False
 
@@ -82,6 +83,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         enable_docs=_boolean("ENABLE_DOCS", text, default=True),
         log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),
         port=_integer("PORT", text, 8000, minimum=1, maximum=65_535),
+        root_path=_root_path("ROOT_PATH", text),
         ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
         # No setting of this service: uvicorn's and the platforms', for servers of several processes.
         workers_ignored=text.get(_WORKERS, "") not in ("", "1"),
@@ -168,6 +170,18 @@ def _version(name: str, text: Mapping[str, str]) -> str | None:
     # The version becomes a folder name, so nothing in it may climb out of the registry.
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", value) or ".." in value:
         raise SettingsError(f"{name}: {value!r} is no version. Name a folder in model/versions, like 1.0.0.")
+    return value
+
+
+def _root_path(name: str, text: Mapping[str, str]) -> str:
+    value = text.get(name, "")
+    if value in ("", "/"):
+        return ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value) or {".", ".."} & set(value.split("/")):
+        raise SettingsError(
+            f"{name}: {value!r} is no path. Write what stands between the host and the service's own paths, like "
+            "/prod: with a slash at the beginning and none at the end."
+        )
     return value
 
 

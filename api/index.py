@@ -28,6 +28,7 @@ from api._page import Page
 from api._registry import ModelError
 from api._registry import load as load_model
 from api._requests import FailureMiddleware, RequestMiddleware, configure_logging, log, record_of
+from api._root_path import RootPathMiddleware
 from api._schemas import (
     BatchAnswer,
     BatchError,
@@ -189,6 +190,7 @@ def create_app(settings: Settings) -> FastAPI:
     if settings.allowed_origins:
         app.add_middleware(Cors, origins=settings.allowed_origins)
     app.add_middleware(RequestMiddleware, security=SecurityHeaders(settings.frame_ancestors))
+    app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     _add_errors(app)
     page = Page(_settings.ROOT / "web")
     _add_information(app, service, page)
@@ -248,7 +250,7 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
             message="Purrdict tells cats from dogs. POST a photo to /predict.",
             version=API_VERSION,
             status="running" if service.classifier else "degraded",
-            endpoints=endpoints,
+            endpoints={name: request.scope["root_path"] + path for name, path in endpoints.items()},
         )
         return JSONResponse(body.model_dump(), headers=headers)
 

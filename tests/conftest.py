@@ -40,6 +40,7 @@ SETTINGS = (
     "MODEL_VERSION",
     "NGROK_AUTHTOKEN",
     "PORT",
+    "ROOT_PATH",
     "THREADS",
 )
 
