@@ -137,6 +137,13 @@ class PatientProtocol(HttpToolsProtocol):
         # Paused when the client was faster than the service.
         self.flow.resume_reading()
 
+    def shutdown(self) -> None:
+        """The server is about to end."""
+        if self._lingering:
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP, and all that follows it on this connection."""
         unfinished = self.cycle is not None and not self.cycle.response_complete
