@@ -132,6 +132,10 @@ class PatientProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         if not self._lingering:
             super().on_response_complete()
+            if self._state is _Reading.BODY and self._answered():
+                # Not idle: the client may stall for longer than uvicorn lets a connection be idle.
+                self._unset_keepalive_if_required()
+                self._limit_reading(LINGER_S)
             return
         self.server_state.total_requests += 1
         # Paused when the client was faster than the service.

@@ -25,6 +25,8 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 _ORIGIN = re.compile(
     r"(https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])|(?!https?:)[a-z][a-z0-9+.-]*://[A-Za-z0-9_.-]+)(:(?P<port>\d{1,5}))?"
 )
+# Browsers leave these out.
+_DEFAULT_PORT = re.compile(r"^(https://[^/]+):443$|^(http://[^/]+):80$")
 # Files, data: addresses and sandboxed frames have no origin of their own: for each of them a browser sends null.
 _OPAQUE = re.compile(r"null|(about|blob|data|file|filesystem|javascript)://.*")
 # No page is ever loaded from these; what is meant is the page's own http or https address.
@@ -99,7 +101,7 @@ def _load_dotenv(path: Path) -> None:
 
 
 def _origins(value: str) -> tuple[str, ...]:
-    origins = _list(value)
+    origins = tuple(dict.fromkeys(_DEFAULT_PORT.sub(r"\1\2", origin) for origin in _list(value)))
     if "*" in origins and len(origins) > 1:
         raise SettingsError(
             "ALLOWED_ORIGINS: use either * (any origin) or a list of exact origins, not both."

@@ -59,6 +59,11 @@ def test_what_no_page_or_app_has_as_its_origin_stops_the_start_and_says_why(orig
     assert says in str(caught.value)
 
 
+def test_a_port_that_browsers_leave_out_of_an_origin_may_be_written_all_the_same() -> None:
+    allowed = load({"ALLOWED_ORIGINS": "https://a.example:443,http://b.example:80,https://c.example:80"})
+    assert allowed.allowed_origins == ("https://a.example", "http://b.example", "https://c.example:80")
+
+
 # --- preflights ----------------------------------------------------------------------------------------------------
 
 PAGE = "https://a.example"

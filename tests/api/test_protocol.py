@@ -242,6 +242,16 @@ def test_a_connection_that_stays_open_takes_no_endless_body_either(server: Serve
         assert _server.LINGER_BYTES <= sent < _server.LINGER_BYTES + 20_000_000
 
 
+def test_a_refused_upload_that_stalls_for_seconds_is_still_heard_out_and_its_connection_goes_on(
+    server: Server,
+) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbegun")
+        time.sleep(6)  # an idle connection is closed after five
+        connection.sendall(b"done" + b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers(connection)) == [b"404", b"200"]
+
+
 def test_what_follows_a_request_that_closes_the_connection_is_not_answered(server: Server) -> None:
     with connect(server) as connection:
         first = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"

@@ -82,7 +82,16 @@ def test_a_redirect_names_neither_scheme_nor_host_nor_port_and_keeps_path_and_qu
     app: InProcess, prefix: str
 ) -> None:
     # They are the proxy's, and what arrives of them here is often wrong: http for https, another port, no name.
-    for host in ("purrdict.test", "purrdict.test:8080", "10.0.0.7", "[::1]:8000", "api", "evil.example", ""):
+    for host in (
+        "purrdict.test",
+        "purrdict.test:8080",
+        "10.0.0.7",
+        "[::1]:8000",
+        "[",
+        "a b",
+        "evil.example#",
+        "",
+    ):
         for base in (prefix, ""):
             answer = app.post(f"{base}/predict/?explain=true", headers={"Host": host})
             assert answer.status_code == 307
