@@ -85,12 +85,21 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
     port = settings.port if options.port is None else options.port
     url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
+    url += settings.root_path
     print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs", flush=True)
+    if settings.workers_ignored:
+        print(
+            "note: WEB_CONCURRENCY is ignored: this one process uses every processor with threads. "
+            "For more, start the service again on another port or in another container.",
+            file=sys.stderr,
+        )
     # The app writes its own line a request, and has neither web sockets nor a lifespan to import code for.
     uvicorn.run(
         app,
         host=options.host,
         port=port,
+        # Otherwise it reads WEB_CONCURRENCY, and ends at any value of it but 1.
+        workers=1,
         access_log=False,
         log_level="warning",
         server_header=False,

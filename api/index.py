@@ -17,6 +17,7 @@ import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.routing import Match
 
 from api import _apidocs, _settings
 from api._body import MAX_BATCH, BodyError, read_photo, read_photos
@@ -27,6 +28,7 @@ from api._page import Page
 from api._registry import ModelError
 from api._registry import load as load_model
 from api._requests import FailureMiddleware, RequestMiddleware, configure_logging, log, record_of
+from api._root_path import RootPathMiddleware
 from api._schemas import (
     BatchAnswer,
     BatchError,
@@ -39,7 +41,7 @@ from api._schemas import (
     PredictionAnswer,
     now,
 )
-from api._security import KeyCheck, add_cors
+from api._security import Cors, KeyCheck, SecurityHeaders
 from api._settings import Settings
 
 API_VERSION = "1.0.0"
@@ -185,8 +187,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # The last one added is the outermost.
     app.add_middleware(FailureMiddleware)
-    add_cors(app, settings.allowed_origins)
-    app.add_middleware(RequestMiddleware)
+    if settings.allowed_origins:
+        app.add_middleware(Cors, origins=settings.allowed_origins)
+    app.add_middleware(RequestMiddleware, security=SecurityHeaders(settings.frame_ancestors))
+    app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     _add_errors(app)
     page = Page(_settings.ROOT / "web")
     _add_information(app, service, page)
@@ -212,6 +216,14 @@ def _add_errors(app: FastAPI) -> None:
         problems = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
         return JSONResponse({"detail": f"A parameter is wrong. {'; '.join(problems)}."}, 422)
 
+    @app.exception_handler(405)
+    async def wrong_method(request: Request, error: HTTPException) -> JSONResponse:
+        # The framework knows the methods of one route only, and GET and HEAD of an address may be two.
+        found = [route for route in app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+        methods = sorted({method for route in found for method in getattr(route, "methods", None) or ()})
+        detail = f"This address takes {' and '.join(methods)} only."
+        return JSONResponse({"detail": detail}, 405, headers={"Allow": ", ".join(methods)})
+
 
 def _add_information(app: FastAPI, service: Service, page: Page) -> None:
     endpoints = {
@@ -223,6 +235,8 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
     if service.settings.enable_docs:
         endpoints |= {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"}
 
+    # HEAD is no operation of its own in the documentation: it is GET, for those who want no body.
+    @app.head("/", include_in_schema=False)
     @app.get(
         "/", response_model=Index, tags=["information"], summary="The API to programs, the page to browsers"
     )
@@ -236,10 +250,11 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
             message="Purrdict tells cats from dogs. POST a photo to /predict.",
             version=API_VERSION,
             status="running" if service.classifier else "degraded",
-            endpoints=endpoints,
+            endpoints={name: request.scope["root_path"] + path for name, path in endpoints.items()},
         )
         return JSONResponse(body.model_dump(), headers=headers)
 
+    @app.head("/health", include_in_schema=False)
     @app.get(
         "/health",
         response_model=Health,
@@ -259,6 +274,7 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
         )
         return JSONResponse(body.model_dump(), 200 if healthy else 503)
 
+    @app.head("/model/info", include_in_schema=False)
     @app.get("/model/info", response_model=ModelInfo, tags=["information"], summary="The published model")
     async def model_info() -> Any:
         metadata = service.classifier.model.metadata if service.classifier else {}
@@ -275,6 +291,7 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
         )
 
     # Beside the page for browsers that run the model themselves: the very bytes that this process checked and runs.
+    @app.head("/model/metadata.json", include_in_schema=False)
     @app.get("/model/metadata.json", include_in_schema=False)
     async def metadata(request: Request) -> Response:
         model = service.ready().model
@@ -283,6 +300,7 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
             request, body, "application/json", f"{model.metadata['weights']['sha256']}-metadata"
         )
 
+    @app.head("/model/model.onnx", include_in_schema=False)
     @app.get("/model/model.onnx", include_in_schema=False)
     async def weights(request: Request) -> Response:
         model = service.ready().model

@@ -293,7 +293,8 @@ function localNote(local) {
 function statusChanged() {
   renderStatus();
   // A site published without an API: the first photo loads the model.
-  if (status.problem?.kind === "notPurrdict" && state.settings.unnamed && !state.items.length) choosePlace("browser");
+  const noApi = ["notPurrdict", "webPage"].includes(status.problem?.kind);
+  if (noApi && state.settings.unnamed && !state.items.length) choosePlace("browser");
 }
 
 function renderStatus() {

@@ -1,6 +1,6 @@
 // Answers from this browser. Loaded only when somebody asks for it: the runtime and the model are some 6 MB.
 
-import { Problem } from "./api.js";
+import { Problem, headersFor } from "./api.js";
 
 const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
 /** For the progress bar, until the server has told. */
@@ -79,7 +79,7 @@ async function publishedModel(api) {
 }
 
 async function get(url) {
-  const response = await fetch(url);
+  const response = await fetch(url, { headers: headersFor(url) });
   if (!response.ok) throw lost();
   return response;
 }

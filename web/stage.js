@@ -6,8 +6,11 @@ import { canvasOf } from "./photo.js";
 import { formatBytes, formatDuration, formatNumber, formatProbability, text } from "./strings.js";
 
 /** What helps against which problem. */
-const FIXED_IN_SETTINGS = new Set(["keyNeeded", "keyWrong", "mixed", "notPurrdict", "down"]);
-const FIXED_BY_BROWSER = new Set(["cors", "down", "timeout", "noModel", "unavailable", "server", "mixed", "notPurrdict", "rate"]);
+const FIXED_IN_SETTINGS = new Set(["keyNeeded", "keyWrong", "mixed", "notPurrdict", "webPage", "down", "localNetwork"]);
+const FIXED_BY_BROWSER = new Set([
+  ...["cors", "ngrok", "localNetwork", "localNetworkDenied", "down", "timeout", "webPage"],
+  ...["noModel", "unavailable", "server", "mixed", "notPurrdict", "rate"],
+]);
 const FINAL = new Set(["notPhoto", "empty", "heic", "undecodable", "unreadable", "tooLarge"]);
 
 /** A problem as a sentence. */

@@ -54,6 +54,14 @@ const en = {
     "This page came over https, so the browser does not let it call {api}. Give the API an https address in the settings.",
   "problem.cors":
     "The API at {host} is up, but does not let this page read its answers. Add {origin} to ALLOWED_ORIGINS where the API runs, and restart it.",
+  "problem.ngrok":
+    "The API at {host} is up, but this page gets no answer of it to read. If {api} shows ngrok's warning page when you open it in a tab, confirm that and come back; otherwise add {origin} to ALLOWED_ORIGINS where the API runs, and restart it.",
+  "problem.localNetwork":
+    "Nothing answers at {host}, or the browser keeps this page from it, because it is on your own machine or network. Chrome asks before it lets a page reach that: choose Allow, or allow it in the site settings beside this page's address. A page that came over http is never allowed.",
+  "problem.localNetworkDenied":
+    "The browser does not let this page reach {host}, which is on your own machine or network. Allow access to the local network in the site settings beside this page's address, and try again. A page that came over http is never allowed.",
+  "problem.webPage":
+    "A web page came from {host} in place of the API's answer: a warning or a sign-in of something in front of it. Open {api} in a tab, get past that page, and try again here.",
   "problem.down": "Nothing answers at {host}. The API may be stopped, or its address wrong.",
   "problem.timeout": "The API at {host} did not answer within {seconds} seconds. It may be starting: try again.",
   "problem.notPurrdict": "{host} answers, but not as this API. Check its address in the settings.",
