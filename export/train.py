@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from api._image import decode
 from api._registry import Model
+from export import check, provenance, run
 from export import head as heads
-from export import provenance, run
 from export.body import body as bodies
 from export.body.body import Body
 from export.body.extract import MAX_PIXELS, Cache, Features, extract
@@ -30,7 +30,7 @@ from export.graph.assemble import assemble
 from export.head import Head
 from export.measure import calibration, metrics, mistakes, scores
 from export.measure.scores import Scores
-from export.photos import check, sheet
+from export.photos import sheet
 from export.photos.find import SPLITS, Found, Photos, find, find_neither
 from export.recipe import Recipe
 
@@ -103,7 +103,7 @@ def train(
     graph = assemble(body, fitted.head, fitted.temperature)
     metadata = _describe(found, body, recipe, fitted, graph, command)
     model = run.as_model(graph, metadata, out)
-    _measure(model, metadata, found, others, splits, fitted, out, summary)
+    _measure(model, body, metadata, found, others, splits, fitted, out, summary)
     metadata["training"] |= {
         "photos": len(splits["train"].photos),
         "summary": summary.lines,
@@ -193,24 +193,34 @@ def _features(
 
 def _without_copies(train: Features, val: Features, summary: Summary) -> Features:
     """Val less the photos that train has as well: they would make every choice look better than it is."""
-    both = Features(
-        train.photos + val.photos,
-        np.concatenate([train.values[:, :1], val.values[:, :1]]) if len(val.photos) else train.values,
-        np.concatenate([train.hashes, val.hashes]),
-        train.digests + val.digests,
-    )
-    splits = np.repeat([0, 1], [len(train.photos), len(val.photos)])
-    copies = check.find_copies(both, splits)
+    copies = check.find_copies(*_together(train, val))
     for first, second in copies.between_classes[:5]:
-        a, b = both.photos.paths[first], both.photos.paths[second]
-        summary.add(f"the same photo in two classes: {printable(a)} and {printable(b)}")
+        paths = (*train.photos.paths, *val.photos.paths)
+        summary.add(
+            f"the same photo in two classes: {printable(paths[first])} and {printable(paths[second])}"
+        )
     if len(copies.between_classes) > 5:
-        summary.add(f"{len(copies.between_classes)} photos in all lie in two classes")
+        summary.add(
+            f"{len(copies.between_classes)} pairs of photos in all are the same and lie in two classes"
+        )
     doubled = {second - len(train.photos) for _, second in copies.between_splits}
     if not doubled:
         return val
     summary.add(f"{len(doubled)} photos of val are copies of training photos and were left out")
     return val.take([i for i in range(len(val.photos)) if i not in doubled])
+
+
+def _together(train: Features, other: Features) -> tuple[Features, NDArray[np.int64]]:
+    """The first view of both, and which of them each photo is from: 0 train, 1 the other."""
+    both = Features(
+        train.photos + other.photos,
+        np.concatenate([train.values[:, :1], other.values[:, :1]])
+        if len(other.photos)
+        else train.values[:, :1],
+        np.concatenate([train.hashes, other.hashes]),
+        train.digests + other.digests,
+    )
+    return both, np.repeat([0, 1], [len(train.photos), len(other.photos)])
 
 
 def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summary) -> Fitted:
@@ -294,7 +304,7 @@ def _describe(
 
 
 def _measure(
-    model: Model, metadata: dict[str, Any], found: Found, others: Found, splits: dict[str, Features],
+    model: Model, body: Body, metadata: dict[str, Any], found: Found, others: Found, splits: dict[str, Features],
     fitted: Fitted, out: Path, summary: Summary,
 ) -> None:  # fmt: skip
     """The figures: on test through the code that serves, and by cross-validation; plots and contact sheets."""
@@ -309,7 +319,7 @@ def _measure(
     )  # fmt: skip
     metadata["metrics"]["cross_validation"] = metrics.measure(crossed)
     _doubtful(crossed, own, out, summary)
-    shown = _on_test(model, found, others, splits["train"], summary) or crossed
+    shown = _on_test(model, body, found, others, splits["train"], summary) or crossed
     if shown is not crossed:
         metadata["metrics"]["test"] = metrics.measure(shown)
         if kinds := [line for line in metrics.by_kind(shown) if line["kind"]]:
@@ -325,7 +335,9 @@ def _measure(
         log.info("%d mistakes, the surest of them in %s", count, printable(out / "mistakes.png"))
 
 
-def _on_test(model: Model, found: Found, others: Found, train: Features, summary: Summary) -> Scores | None:
+def _on_test(
+    model: Model, body: Body, found: Found, others: Found, train: Features, summary: Summary
+) -> Scores | None:
     """The answers about test, through the code that serves, less copies of training photos; None without a test."""
     if not len(found.splits["test"]):
         summary.add("there is no test split: the figures are those of the cross-validation")
@@ -335,12 +347,25 @@ def _on_test(model: Model, found: Found, others: Found, train: Features, summary
     )
     for line in shown.skipped[:10]:
         summary.add(f"skipped {line}")
-    known = set(train.digests)
-    kept = [i for i, digest in enumerate(shown.digests) if digest not in known]
-    if copies := len(shown.digests) - len(kept):
-        summary.add(f"{copies} photos of test are copies of training photos and were left out")
-    shown = shown.take(kept)
+    if copied := _copies(body, train, shown):
+        summary.add(f"{len(copied)} photos of test are copies of training photos and were left out")
+        shown = shown.take([i for i in range(len(shown.targets)) if i not in copied])
     return shown if shown.labelled.any() else None
+
+
+def _copies(body: Body, train: Features, shown: Scores) -> set[int]:
+    """Rows of photos that train has as well. Only those that look like copies need features to be sure."""
+    rows = check.may_be_copies(train.hashes, np.array(shown.hashes, dtype=np.uint64))
+    paths, targets = (tuple(some[i] for i in rows) for some in (shown.paths, shown.targets.tolist()))
+    suspects = extract(
+        body,
+        Photos(shown.labels, paths, targets, ("",) * len(rows)),
+        Cache(None, body),
+        title="possible copies",
+    )
+    found = check.find_copies(*_together(train, suspects))
+    pairs = (*found.between_splits, *found.between_classes)
+    return {int(rows[second - len(train.photos)]) for _, second in pairs if second >= len(train.photos)}
 
 
 def _doubtful(crossed: Scores, own: Photos, out: Path, summary: Summary) -> None:

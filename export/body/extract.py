@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from api._classifier import available_cpus
@@ -26,6 +25,7 @@ from export.body.body import Body
 from export.errors import ExportError
 from export.files import printable
 from export.photos.find import Photos
+from export.photos.hashes import difference_hash
 
 # On the training side the user owns the photos: the service's limit against hostile uploads has no place here.
 MAX_PIXELS = 1_000_000_000
@@ -184,14 +184,6 @@ class _Extractor:
         shown = np.stack([pixels if view == "whole" else pixels[:, ::-1] for view in self.views])
         maps = np.asarray(self.session.run(["features"], {"pixels": shown})[0])
         return difference_hash(pixels), self.body.normalise(maps.mean(axis=(2, 3)))
-
-
-def difference_hash(pixels: NDArray[np.uint8]) -> int:
-    """64 bits: where a photo gets brighter from left to right, on a grid of 8 x 9 cells. Near copies differ in few."""
-    small = np.asarray(
-        Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16
-    )
-    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
 
 
 def _chunk(

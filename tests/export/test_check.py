@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from export.body.extract import Features, difference_hash
-from export.photos import check
+from export import check
+from export.body.extract import Features
 from export.photos.find import Photos
+from export.photos.hashes import difference_hash
 
 
 def features(pictures: list[np.ndarray], targets: list[int]) -> Features:
