@@ -209,7 +209,7 @@ const NAMED_CHARACTERS = 60;
 
 /** Whether these labels fit into a sentence. More, or longer ones, are counted (api/_labels.py does the same). */
 export function areNamed(labels) {
-  return labels.length <= NAMED_AT_MOST && labels.map(shown).join("").length <= NAMED_CHARACTERS;
+  return labels.length <= NAMED_AT_MOST && [...labels.map(shown).join("")].length <= NAMED_CHARACTERS;
 }
 
 /** Words as a list within a sentence: "a, b, and c". */

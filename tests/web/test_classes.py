@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from api._labels import either
 from tests import models
 from tests.web.actions import (
     ANSWERED,
@@ -84,6 +85,33 @@ def test_the_heading_counts_classes_whose_names_are_long(world: World, visit: Vi
     page = ready(visit(world.of(models.ODD[-2:]).url))
     _asks(page, "Which of 2 classes?")
     assert page.locator("#classes").is_visible()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *models.CLASSES.values(),
+        models.trees(6),
+        ("a" * 30, "b" * 30),
+        ("a" * 30, "b" * 31),
+        ("🌷" * 30, "🌻" * 30),
+        ("猫", "犬", "鳥"),
+        ("two_words", "a\tb  c", "_"),
+    ],
+)
+def test_the_page_and_the_api_name_the_same_classes_in_the_same_words(
+    world: World, visit: Visit, labels: tuple[str, ...]
+) -> None:
+    page = ready(visit(world.server.url))
+    said = page.evaluate(
+        """async labels => {
+          const { areNamed, text } = await import("./strings.js");
+          return areNamed(labels) ? text("page.question", { labels }) : null;
+        }""",
+        labels,
+    )
+    expected = either(labels)
+    assert (said and said.lower()) == (expected and f"{expected}?".lower())
 
 
 def test_until_the_model_is_known_the_heading_names_no_class(world: World, visit: Visit) -> None:
