@@ -136,6 +136,9 @@ def test_all_classes_are_in_a_list_that_opens_by_keyboard_and_leaves_the_button_
     _first_screen(page)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.id") == "classes-list"
+    box = "document.getElementById('classes-list')"
+    assert page.evaluate(f"{box}.scrollWidth <= {box}.clientWidth"), "the list goes on sideways"
+    assert page.evaluate(f"{box}.scrollHeight > {box}.clientHeight")
 
 
 def test_with_an_answer_on_the_page_no_hidden_list_takes_the_keyboard(world: World, visit: Visit) -> None:
