@@ -64,8 +64,12 @@ export class LocalNetwork {
   }
 }
 
-/** Where the published model is, and its metadata: beside the page, or else with the API. */
-async function publishedModel(api) {
+/**
+ * Where the published model is, and its metadata: beside the page, or else with the API, if one is named.
+ *
+ * @throws {Problem} modelMissing, offline
+ */
+export async function publishedModel(api = location.href) {
   const bases = new Set([new URL("model/", location.href).href, new URL("model/", api).href]);
   for (const base of bases) {
     try {

@@ -1,15 +1,19 @@
 // Every word that the page shows. To translate it, add a language beside `en` with the same keys; the page takes the
 // first of the browser's languages that is here. `{name}` is filled in; a value may be a function where a language
-// has to choose a form.
+// has to choose a form. The values `label` and `labels` come as the model has them, and are shown as people write them.
 
 const listOf = (type) => new Intl.ListFormat("en", { type });
-const withArticle = (word) => (/^[aeiou]/i.test(word) ? `an ${word}` : `a ${word}`);
 const photos = (count) => (count === 1 ? "1 photo" : `${count} photos`);
-const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+/** Begins a sentence or a line. A first word with a capital further on, like iPhone, is a name and stays. */
+const capital = (words) => (/^\p{Ll}[^\p{Lu}\s]*(\s|$)/u.test(words) ? words.replace(/^./u, (letter) => letter.toUpperCase()) : words);
 
 const en = {
   "page.question": ({ labels }) => `${capital(listOf("disjunction").format(labels))}?`,
+  "page.question.many": "Which of {count} classes?",
+  "page.question.unknown": "What is this?",
   "page.title": "Purrdict: {question}",
+  "page.title.unknown": "Purrdict",
+  "page.classes": "See all {count} classes",
   "page.lead": "Show it a photo. A small neural network says how sure it is, and where it looked.",
 
   "choose.title": "Your photo",
@@ -21,8 +25,11 @@ const en = {
   "choose.samples": "Or try one of these",
   "choose.noFile": "There was no photo in that. Drop or paste the photo file itself.",
   "sample.chelsea": "A cat",
+  "sample.chelsea.by": "Stéfan van der Walt (CC0)",
   "sample.coffee": "A cup of coffee",
+  "sample.coffee.by": "Rachel Michetti (CC0)",
   "sample.rocket": "A rocket",
+  "sample.rocket.by": "SpaceX (public domain)",
   "sample.use": ({ name }) => `Sample: ${name}`,
 
   "where.title": "Who answers",
@@ -97,13 +104,16 @@ const en = {
   "answer.waiting": "Waiting its turn",
   "answer.cancel": "Cancel",
   "answer.failed": "No answer",
-  "answer.unrecognized": ({ labels }) => `Not ${listOf("disjunction").format(labels.map(withArticle))}`,
-  "answer.unrecognized.note": ({ labels, guess }) =>
-    `This does not look like ${listOf("disjunction").format(labels.map(withArticle))}. If it had to choose, the network would say ${guess}.`,
+  "answer.neither": ({ labels: [first, second] }) => `Neither ${first} nor ${second}`,
+  "answer.neither.note": ({ labels: [first, second], label }) =>
+    `This looks like neither ${first} nor ${second}. If it had to choose, the network would say ${label}.`,
+  "answer.none": "None of the {count} classes",
+  "answer.none.note": "This looks like none of the {count} classes. If it had to choose, the network would say {label}.",
   "answer.sure": "{confidence} sure",
   "answer.say": "{label}, {confidence} sure",
   "answer.label": ({ label }) => capital(label),
   "answer.probabilities": "Probabilities",
+  "answer.rest": "{count} others, {together} together",
   "answer.photo": "Photo {name}",
   "answer.photo.heat": "Photo {name} with a heat map. Most speaks for {label} {place}.",
   "answer.photo.cold": "Photo {name} with a heat map. Nothing in it speaks for {label}.",
@@ -145,7 +155,7 @@ const en = {
   "batch.progress": ({ done, count }) => `${done} of ${count} answered`,
   "batch.done": ({ counts }) => listOf("unit").format(counts),
   "batch.count": "{count} × {label}",
-  "batch.neither": "neither",
+  "batch.others": "{count} × other classes",
   "batch.failed": "no answer",
   "batch.json": "Download all as JSON",
   "batch.say.done": ({ count, counts }) => `All ${photos(count)} are done: ${listOf("unit").format(counts)}`,
@@ -157,6 +167,7 @@ const en = {
   "tile.busy": "looking",
   "tile.failed": "no answer",
   "tile.neither": "neither",
+  "tile.none": "none of them",
   "tile.name": "{name}: ",
 
   "settings.open": "Settings",
@@ -172,7 +183,7 @@ const en = {
   "footer.model": "Model {version}: {parameters} parameters, {accuracy} of the test photos right.",
   "footer.model.short": "Model {version}.",
   "footer.docs": "API documentation",
-  "footer.samples": "Sample photos: Stéfan van der Walt and Rachel Michetti (CC0), SpaceX (public domain).",
+  "footer.samples": "Sample photos: {credits}.",
 };
 
 const languages = { en };
@@ -184,9 +195,33 @@ const strings = languages[language];
 export function text(key, values = {}) {
   const entry = strings[key];
   if (entry === undefined) throw new Error(`No text for ${key}`);
-  if (typeof entry === "function") return entry(values);
-  return entry.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  const words = { ...values };
+  if (values.label !== undefined) words.label = shown(values.label);
+  if (values.labels) words.labels = values.labels.map(shown);
+  if (typeof entry === "function") return entry(words);
+  return entry.replace(/\{(\w+)\}/g, (_, name) => words[name] ?? "");
 }
+
+/** Letters that are written from right to left. Within a sentence they would carry its full stop along. */
+const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Nko}\p{Script=Syriac}\p{Script=Thaana}]/u;
+const [ISOLATE, END_OF_ISOLATE] = ["\u2068", "\u2069"];
+
+/** A label as people read it: folders have underscores where they mean spaces (api/_labels.py does the same). */
+export function shown(label) {
+  const words = String(label).replace(/[_\s]+/g, " ").trim() || String(label);
+  return RIGHT_TO_LEFT.test(words) ? ISOLATE + words + END_OF_ISOLATE : words;
+}
+
+const NAMED_AT_MOST = 5;
+const NAMED_CHARACTERS = 60;
+
+/** Whether these labels fit into a sentence. More, or longer ones, are counted (api/_labels.py does the same). */
+export function areNamed(labels) {
+  return labels.length <= NAMED_AT_MOST && [...labels.map(shown).join("")].length <= NAMED_CHARACTERS;
+}
+
+/** Words as a list within a sentence: "a, b, and c". */
+export const listed = (words) => new Intl.ListFormat(language, { type: "conjunction" }).format(words);
 
 /** Fills every element that names its text: data-text for the content, data-label for the accessible name. */
 export function fillIn(root) {

@@ -16,6 +16,7 @@ from tests.web.actions import (
     TROUBLE,
     answer_here,
     choose,
+    choose_cat,
     ready,
     try_sample,
 )
@@ -57,7 +58,7 @@ def test_a_slow_api_is_said_to_be_waking_still(world: World, visit: Visit) -> No
 def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
     page = visit(world.site(api=api))
-    try_sample(page, wait=BUSY)
+    choose_cat(page, wait=BUSY)
     assert page.get_attribute("#status", "data-state") == "waking"
     let_pass()
     page.wait_for_selector(ANSWERED)
@@ -67,7 +68,7 @@ def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Vis
 def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
     page = visit(world.site(api=api))
-    try_sample(page, wait=BUSY)
+    choose_cat(page, wait=BUSY)
     page.wait_for_selector("text=Still waiting for the API")
     let_pass()
     page.wait_for_selector(ANSWERED)
@@ -75,9 +76,9 @@ def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Vis
 
 def test_an_api_that_never_answers_ends_in_a_sentence_and_a_button(world: World, visit: Visit) -> None:
     api, _ = world.held(world.open)
-    page = visit(world.site(api=api, timeout_seconds=1))
+    page = visit(world.site(api=api, timeout_seconds=1), faults="404")  # no model beside the page either
     assert "did not answer within 1 seconds" in _notice(page)
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     assert "did not answer within 1 seconds" in page.inner_text("#verdict-note")
     assert page.get_by_role("button", name="Try again").is_visible()
 
@@ -98,7 +99,7 @@ def test_a_refused_origin_is_told_which_origin_to_allow(world: World, visit: Vis
     notice = _notice(page)
     assert f"Add {_origin(site)} to ALLOWED_ORIGINS" in notice
     assert urlsplit(world.server.url).netloc in notice
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     assert f"Add {_origin(site)} to ALLOWED_ORIGINS" in page.inner_text("#verdict-note")
 
 

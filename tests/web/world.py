@@ -13,7 +13,7 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import httpx
 import numpy as np
 from PIL import Image
 
+from tests import models
 from tests.conftest import ROOT, Server, free_port, running_server
 
 WEB = ROOT / "web"
@@ -71,6 +72,16 @@ class World:
     def unsure(self) -> Server:
         """A server with the published model, but a threshold that no photo passes."""
         return self.api(MODEL_DIR=str(self.model_with(thresholds={"recognized": 1.01})), ALLOWED_ORIGINS="*")
+
+    def registry(self, labels: Sequence[object], **metadata: Any) -> Path:
+        """A registry with a tiny model of these labels (see tests/models.py)."""
+        return models.publish(self._folder / f"registry-{time.monotonic_ns()}", labels, **metadata)
+
+    @functools.cache  # noqa: B019 - a world lives as long as the tests that use it
+    def of(self, labels: tuple[object, ...], threshold: float = 0.5) -> Server:
+        """A server with a tiny model of these labels, which any page may call."""
+        registry = self.registry(labels, thresholds={"recognized": threshold})
+        return self.api(MODEL_DIR=str(registry), ALLOWED_ORIGINS="*")
 
     @functools.cached_property
     def empty(self) -> Server:
@@ -162,7 +173,9 @@ class _Failing(http.server.BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        self._send(200, '{"status": "healthy", "model_loaded": true, "model_version": "1.0.0"}')
+        # One body for /health and /model/info.
+        metadata = {"version": "1.0.0", "labels": ["cat", "dog"]}
+        self._send(200, json.dumps({"status": "healthy", "model_loaded": True, "metadata": metadata}))
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
