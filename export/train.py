@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from api._classifier import available_cpus
 from api._image import decode
 from api._registry import Model
 from export import check, provenance, run
@@ -31,7 +33,7 @@ from export.head import Head
 from export.measure import calibration, metrics, mistakes, scores
 from export.measure.scores import Scores
 from export.photos import sheet
-from export.photos.find import SPLITS, Found, Photos, find, find_neither
+from export.photos.find import SPLITS, Found, Photos, find_all, find_neither
 from export.recipe import Recipe
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,7 @@ class Fitted:
 
 
 def train(
-    root: Path,
+    roots: Sequence[Path],
     out: Path,
     recipe: Recipe,
     neither: Path | None = None,
@@ -79,7 +81,7 @@ def train(
     resume: bool = False,
     devices: int | str = "auto",
 ) -> run.Run:
-    """Train by the recipe on the photos in `root`; return the finished run in `out`.
+    """Train by the recipe on the photos in `roots`; return the finished run in `out`.
 
     `neither` is a folder of photos that show none of the classes, beside those that the body knows. `cache` is where
     features are kept, if anywhere. Raises ExportError with a sentence that says what to do.
@@ -87,7 +89,7 @@ def train(
     started, cpu = time.perf_counter(), time.process_time()
     _prepare(out)
     summary = Summary()
-    found = find(root)
+    found = find_all(roots)
     others = find_neither(neither, found.labels) if neither else Found(found.labels, {})
     for line in (*found.remarks, *others.remarks):
         summary.add(line)
@@ -170,7 +172,10 @@ def _features(
 ) -> dict[str, Features]:
     """Features of train, val, and of the user's photos of none of the classes ("others")."""
     todo = len(found.splits["train"]) * len(recipe.views) + len(found.splits["val"])
-    log.info("computing the features of %s photos; those that are known already take no time", f"{todo:,}")
+    log.info(
+        "computing features of %s views of photos: about %s, and nothing for those that are known already",
+        f"{todo:,}", _forecast(body, todo),
+    )  # fmt: skip
     splits = {
         "train": extract(body, found.splits["train"], cache, recipe.views, "train"),
         "val": extract(body, found.splits["val"], cache, title="val"),
@@ -189,6 +194,18 @@ def _features(
     summary.add(check.lopsided(found.labels, counts))
     splits["val"] = _without_copies(splits["train"], splits["val"], summary)
     return splits
+
+
+def _forecast(body: Body, views: int) -> str:
+    """How long the body will take for so many views, in words, by how long it takes for one."""
+    pixels = np.zeros((1, body.input_size, body.input_size, 3), dtype=np.uint8)
+    session = body.session()
+    started = time.perf_counter()
+    for _ in range(5):
+        session.run(None, {"pixels": pixels})
+    # Decoding a photo takes about as long as showing it to the body.
+    seconds = views * 2 * (time.perf_counter() - started) / 5 / available_cpus()
+    return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
 def _without_copies(train: Features, val: Features, summary: Summary) -> Features:

@@ -47,3 +47,29 @@ def test_an_unknown_command_shows_what_there_is() -> None:
     )
     assert result.returncode == 2
     assert "python3 dev.py serve" in result.stdout
+
+
+def test_training_names_its_photos_from_where_the_user_is(tmp_path: Path) -> None:
+    (tmp_path / "export").mkdir()  # a folder of that name must not be taken for the program
+    (tmp_path / "photos" / "only").mkdir(parents=True)
+    (tmp_path / "photos" / "only" / "1.jpg").touch()
+    code = (
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import dev; dev.install = lambda steps: 0; "
+        "dev.PYTHON = sys.executable; sys.exit(dev.main(['train', 'photos']))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path, env=clean_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert "photos has only only" in result.stderr
+
+
+def test_training_and_serving_install_no_pytorch() -> None:
+    import dev
+
+    for command in ("serve", "train"):
+        steps, _ = dev.COMMANDS[command]
+        names = [name for step in steps for name in step if name.endswith(".txt")]
+        for name in names:
+            assert "torch" not in (ROOT / name).read_text(encoding="utf-8").replace("PyTorch", ""), name

@@ -18,7 +18,7 @@ import uvicorn
 from fastapi import FastAPI, File, UploadFile
 from PIL import Image
 
-from export.network import build, normalise
+from export.finetune.network import build, normalise
 
 MODEL = Path(__file__).resolve().parents[2] / "model"
 METADATA = json.loads(

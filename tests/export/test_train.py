@@ -20,7 +20,7 @@ from tests.export.conftest import LABELS, write_class
 
 
 def train(photos: Path, out: Path, **options: object) -> run.Run:
-    return training.train(photos, out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
+    return training.train([photos], out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
 
 
 def test_a_run_holds_what_publishing_needs_and_its_figures_are_good(finished: Path) -> None:
