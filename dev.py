@@ -41,7 +41,22 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     steps, command = COMMANDS[arguments[0]]
-    status = install(steps)
+    try:
+        status = install(steps)
+    except (OSError, ValueError) as error:  # venv's own word for a file in its way is ValueError
+        print(
+            f"error: {ENVIRONMENT} cannot be made or changed: {getattr(error, 'strerror', None) or error}. "
+            "Name another folder in the variable PURRDICT_VENV.",
+            file=sys.stderr,
+        )
+        return 2
+    except subprocess.CalledProcessError:
+        # Debian and Ubuntu keep the installer of environments in a package of its own.
+        print(
+            f"error: this Python cannot make {ENVIRONMENT}. On Debian and Ubuntu: apt install python3-venv",
+            file=sys.stderr,
+        )
+        return 2
     if status:
         print("error: the packages could not be installed; pip says why above.", file=sys.stderr)
         return status
@@ -62,18 +77,19 @@ def install(steps: list[list[str]]) -> int:
     stamp = hashlib.sha256(version.encode() + contents).hexdigest()
     # One stamp for each set of steps: serving needs few packages, the tests need those and more.
     marker = ENVIRONMENT / f".installed-{len(steps)}"
-    if PYTHON.exists() and marker.exists() and marker.read_text() == stamp:
+    if PYTHON.exists() and marker.exists() and marker.read_text(encoding="utf-8") == stamp:
         return 0
-    if not PYTHON.exists():
+    # A first run that was interrupted leaves a Python without pip.
+    if not PYTHON.exists() or subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL):
         print(f"making {ENVIRONMENT} ...", flush=True)
-        venv.create(ENVIRONMENT, with_pip=True)
+        venv.create(ENVIRONMENT, with_pip=True, clear=PYTHON.exists())
     print(f"installing {', '.join(files)} ...", flush=True)
     for step in steps:
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         status = subprocess.call([*pip, *step], cwd=ROOT)
         if status:
             return status
-    marker.write_text(stamp)
+    marker.write_text(stamp, encoding="utf-8")
     return 0
 
 
