@@ -84,7 +84,7 @@ def test_everything_of_others_in_this_repository_has_its_licence_beside_it() -> 
     for path in (ROOT / "web").rglob("*"):
         name = path.relative_to(ROOT)
         if (
-            path.suffix in (".wasm", ".gz", ".mjs", ".jpg", ".webp", ".png")
+            path.name.endswith((".wasm", ".gz", ".min.js", ".jpg", ".webp", ".png"))
             and "node_modules" not in name.parts
         ):
             assert any(folder in name.parents for folder in listed), f"whose is {name}?"
