@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from api import _heic
 from api._limits import excess
 from api._repair import with_end, with_padding, without_notes
 from api._settings import DEFAULT_MAX_PIXELS
 
-READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF")
+# HEIC only where its decoder is installed.
+READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIC",) if _heic.INSTALLED else ()))
 
 # Decode JPEG at no less than this many times the target. At 1.0 a photo of 640 x 480 would take little more than half
 # the time, but probabilities would move by some hundredths from those of the browser, and of the photos trained on.
@@ -75,6 +77,10 @@ _SIGNATURES = (
     (b"v/1\x01", "EXR"),
     (b"\x1aE\xdf\xa3", "WebM video"),
 )
+# What else a refusal says.
+_HOW = {
+    "HEIC": " On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
+}
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -83,7 +89,8 @@ class ImageError(ValueError):
     """The photo cannot be used; the message tells the client what to do.
 
     Attributes:
-        status: the HTTP status that says so: 400 for what is no readable image, 413 for too many pixels.
+        status: the HTTP status that says so: 400 for what is no readable image, 413 for too many pixels, 503 where the
+            decoder cannot be loaded at this moment.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -178,7 +185,7 @@ def _decode(name: str, data: bytes, size: int, max_pixels: int) -> Photo:
     with warnings.catch_warnings():
         # Pillow warns of big pictures and of odd metadata; the limit here is max_pixels, and logs are for requests.
         warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(data), formats=(name.upper(),)) as image:
+        with _open(name, data) as image:
             _check_size(image, max_pixels)
             width, height = image.size
             # Formats other than JPEG ignore it.
@@ -195,6 +202,17 @@ def _decode(name: str, data: bytes, size: int, max_pixels: int) -> Photo:
     return Photo(pixels, width, height, name, (decoded - start) * 1e3, (end - decoded) * 1e3)
 
 
+def _open(name: str, data: bytes) -> Image.Image:
+    if name != "HEIC":
+        return Image.open(io.BytesIO(data), formats=(name.upper(),))
+    try:
+        return _heic.load(data)
+    except ImportError as error:
+        raise ImageError(
+            "HEIC cannot be read just now. Send it again in a few seconds, or as a JPEG.", 503
+        ) from error
+
+
 def _damaged(name: str) -> ImageError:
     return ImageError(f"This {name} file is damaged or cut off. Send the whole file, or save it again.")
 
@@ -203,9 +221,11 @@ def _format(data: bytes) -> str:
     if not data:
         raise ImageError("The file is empty. Send a photo.")
     name = _sniff(data[:512])
-    if name not in READABLE:
+    if name is None or name not in READABLE:
         what = f"{name} is not read here" if name else "This is no image that can be read"
-        raise ImageError(f"{what}. Send a photo as {', '.join(READABLE[:-1])} or {READABLE[-1]}.")
+        raise ImageError(
+            f"{what}. Send a photo as {', '.join(READABLE[:-1])} or {READABLE[-1]}.{_HOW.get(name or '', '')}"
+        )
     return name
 
 

@@ -12,6 +12,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from api import _heic
 from api._avif import coded_pixels
 
 # JPEG. Every scan of a progressive file walks over the whole picture: encoders write about ten, optimizers under fifty.
@@ -49,13 +50,16 @@ def excess(name: str, data: bytes, max_pixels: int) -> str | None:
 
     Args:
         name: the format that its first bytes say.
-        max_pixels: the most that a tile of a TIFF or a picture coded in an AVIF may have.
+        max_pixels: the most that a tile of a TIFF or a picture coded in an AVIF or a HEIC may have.
 
     Raises:
-        struct.error, IndexError: an AVIF whose parts cannot be told; its decoder must not try what was not checked.
+        struct.error, IndexError, KeyError, ValueError: the parts of an AVIF or a HEIC cannot be told; its decoder must
+            not try what was not checked.
     """
     if name == "AVIF":
         return _avif(data, max_pixels)
+    if name == "HEIC":
+        return _heic_excess(data, max_pixels)
     try:
         if name == "JPEG":
             return _jpeg(data)
@@ -194,3 +198,14 @@ def _avif(data: bytes, max_pixels: int) -> str | None:
     if pixels == 0:
         raise IndexError("no AV1 stream in it")
     return f"pictures of over {max_pixels / 1e6:g} million pixels in it" if pixels > max_pixels else None
+
+
+def _heic_excess(data: bytes, max_pixels: int) -> str | None:
+    cost = _heic.cost(data)
+    if (
+        cost.shown > max_pixels
+        or cost.decoded > _heic.DECODED_SHARE * max_pixels
+        or cost.painted > _heic.PAINTED_SHARE * max_pixels
+    ):
+        return f"pictures of over {max_pixels / 1e6:g} million pixels in it"
+    return None

@@ -48,10 +48,10 @@ _T = TypeVar("_T")
 
 Explain = Annotated[bool, Query(description="Add the heatmap: where the network saw the predicted label.")]
 
-_DESCRIPTION = """Tells cats from dogs, says how sure it is and where it looked, and says when a photo shows neither.
+_DESCRIPTION = f"""Tells cats from dogs, says how sure it is and where it looked, and says when a photo shows neither.
 
 Send a photo to `POST /predict` as the field `file` of a multipart form, or as the body itself with an `image/*` type.
-JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read. Errors are `{"detail": "a sentence that says what to do"}`."""
+{", ".join(READABLE[:-1])} and {READABLE[-1]} are read. Errors are `{{"detail": "a sentence that says what to do"}}`."""
 
 _BINARY = {"type": "string", "format": "binary"}
 _BINARIES = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": MAX_BATCH}

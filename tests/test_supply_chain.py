@@ -73,7 +73,9 @@ def test_every_licence_deployed_lets_us_pass_it_on() -> None:
     rows = re.findall(r"^\| ([a-z-]+) \| [0-9.]+ \| ([^|]+) \| ([^|]+) \|", licenses.text(), re.MULTILINE)
     assert len(rows) > 15
     for name, licence, _ in rows:
-        assert set(re.split(r" AND | OR ", licence)) <= PERMISSIVE, f"{name}: {licence}"
+        # Its libraries are files of their own, unchanged, with their licence beside them: that is what the LGPL asks.
+        lent = {"LGPL-3.0-or-later"} if name == "pi-heif" else set()
+        assert set(re.split(r" AND | OR ", licence)) <= PERMISSIVE | lent, f"{name}: {licence}"
 
 
 def test_everything_of_others_in_this_repository_has_its_licence_beside_it() -> None:

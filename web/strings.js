@@ -75,7 +75,7 @@ const en = {
   "problem.undecodableHere":
     "This browser cannot open {name}. Save it as a JPEG and choose that, or let the API answer.",
   "problem.heic":
-    "HEIC photos cannot be read here. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
+    "This HEIC photo cannot be read here. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
   "problem.sample": "The sample could not be loaded. Check the connection and try again.",
   "problem.runtime": "This browser cannot run the model: {detail} Let the API answer instead.",
   "problem.scriptType": ({ file, type }) =>
