@@ -18,6 +18,9 @@ ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = Path(os.environ.get("PURRDICT_VENV", ROOT / ".venv"))
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
+# The oldest and the newest Python that every pinned package has a wheel for.
+SUPPORTED = ((3, 11), (3, 14))
+
 # Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements.txt", "-c", "requirements.in"]
@@ -34,9 +37,12 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         print(__doc__)
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
+        first, last = ("{}.{}".format(*version) for version in SUPPORTED)
+        newer = sys.version_info[:2] > SUPPORTED[1]
+        reason = " onnxruntime, which runs the model, has no package for a newer one yet." if newer else ""
         print(
-            f"error: Purrdict needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}.",
+            f"error: Purrdict needs Python {first} to {last}; this is {'{}.{}'.format(*sys.version_info)}.{reason}",
             file=sys.stderr,
         )
         return 2

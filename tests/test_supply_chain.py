@@ -112,7 +112,7 @@ def test_the_code_is_clean_by_bandits_rules() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("platform", ["manylinux_2_28_x86_64", "manylinux_2_28_aarch64"])
 def test_the_lock_has_a_wheel_of_everything_for_every_python_and_platform(
     python: str, platform: str, tmp_path: Path
