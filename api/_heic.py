@@ -9,6 +9,7 @@ The decoder is pi-heif, a package that need not be installed; it is imported for
 Layout: ISO/IEC 14496-12 (boxes), 23008-12 (items), 14496-15 (hvcC), ITU-T H.265 7.3.1 to 7.3.2 (HEVC).
 """
 
+import importlib
 import importlib.util
 import struct
 from collections.abc import Callable, Iterator
@@ -275,8 +276,7 @@ def load(data: bytes) -> Image.Image:
     """
     # Its own package would remember a failure; this one alone does not.
     importlib.import_module("_pi_heif")
-    import pi_heif
-
+    pi_heif = importlib.import_module("pi_heif")
     pi_heif.options.THUMBNAILS = pi_heif.options.DEPTH_IMAGES = pi_heif.options.AUX_IMAGES = False
     pi_heif.options.DECODE_THREADS = 1  # photos are decoded side by side already
     file = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
