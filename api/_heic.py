@@ -4,13 +4,13 @@ As in an AVIF, decoders believe the video stream and not the container around it
 one picture: a thousand tiles, slices that paint the same pixels again and again, a second picture for transparency. So
 what the decoder would do is added up here first, and a file that is not built as cameras build theirs is refused.
 
-The decoder is pi-heif, a package that need not be installed; it is imported for the first HEIC that passes.
+The decoder is pi-heif, a package that need not be installed. It is imported for the first HEIC that passes, this module
+for the first that comes.
 
 Layout: ISO/IEC 14496-12 (boxes), 23008-12 (items), 14496-15 (hvcC), ITU-T H.265 7.3.1 to 7.3.2 (HEVC).
 """
 
 import importlib
-import importlib.util
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,8 +26,6 @@ MAX_UNITS = 5_000
 # than is seen. A picture in several slices may be painted as many times.
 DECODED_SHARE = 1.25
 PAINTED_SHARE = 2
-
-INSTALLED = importlib.util.find_spec("pi_heif") is not None
 
 _SEQUENCE_PARAMETERS = 33
 _PICTURE_DATA = range(32)

@@ -12,18 +12,18 @@ import math
 import time
 import warnings
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from api import _heic
 from api._limits import excess
 from api._repair import with_end, with_padding, without_notes
 from api._settings import DEFAULT_MAX_PIXELS
 
 # HEIC only where its decoder is installed.
-READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIC",) if _heic.INSTALLED else ()))
+READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIC",) if find_spec("pi_heif") else ()))
 
 # Decode JPEG at no less than this many times the target. At 1.0 a photo of 640 x 480 would take little more than half
 # the time, but probabilities would move by some hundredths from those of the browser, and of the photos trained on.
@@ -160,6 +160,9 @@ def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Phot
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(max_pixels) from error
+    except ImportError as error:
+        # Without file descriptors no decoder can be loaded; what failed is tried again for the next photo.
+        raise ImageError(f"{name} cannot be read just now. Send it again in a few seconds.", 503) from error
     except Exception as error:
         # Decoders of hostile bytes fail in many ways (OSError, SyntaxError, struct.error, IndexError, MemoryError ...):
         # whatever it was, the client's photo is what cannot be read, and the server is fine.
@@ -205,12 +208,9 @@ def _decode(name: str, data: bytes, size: int, max_pixels: int) -> Photo:
 def _open(name: str, data: bytes) -> Image.Image:
     if name != "HEIC":
         return Image.open(io.BytesIO(data), formats=(name.upper(),))
-    try:
-        return _heic.load(data)
-    except ImportError as error:
-        raise ImageError(
-            "HEIC cannot be read just now. Send it again in a few seconds, or as a JPEG.", 503
-        ) from error
+    from api import _heic  # as in _limits.py
+
+    return _heic.load(data)
 
 
 def _damaged(name: str) -> ImageError:

@@ -10,9 +10,7 @@ The numbers are set so that the worst file that passes takes under a second of o
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from api import _heic
 from api._avif import coded_pixels
 
 # JPEG. Every scan of a progressive file walks over the whole picture: encoders write about ten, optimizers under fifty.
@@ -113,29 +111,24 @@ def _jpeg_scans(data: bytes, at: int, pixels: int) -> str | None:
     return None if ended or 2 * scans * pixels <= MAX_SCANNED_PIXELS else "too many scans"
 
 
-@dataclass(frozen=True)
-class JpegScan:
-    """Where the pixels of a JPEG's last scan begin, and whether an end marker follows them."""
+def jpeg_scan(data: bytes) -> tuple[int, bool] | None:
+    """Where the pixels of the first picture's last scan begin, and whether an end marker follows them.
 
-    start: int
-    ended: bool
-
-
-def jpeg_scan(data: bytes) -> JpegScan | None:
-    """The last scan of the file's first picture; None where there is none. Call `excess` first: it bounds the work."""
+    None where there is no scan. Call `excess` first: it bounds the work.
+    """
     at, start = 2, 0
     try:
         while marker := (_JPEG_AFTER_SCAN if start else _JPEG_MARKER).search(data, at):
             kind, at = marker[1][0], marker.end()
             if kind == _JPEG_END:
-                return JpegScan(start, ended=True) if start else None
+                return (start, True) if start else None
             if kind == _JPEG_START_OF_SCAN:
                 start = at + struct.unpack_from(">H", data, at)[0]
             if kind not in _JPEG_ALONE:
                 at += struct.unpack_from(">H", data, at)[0]
     except struct.error:
         return None  # cut off within a header
-    return JpegScan(start, ended=False) if start else None
+    return (start, False) if start else None
 
 
 def _png(data: bytes) -> str | None:
@@ -201,6 +194,8 @@ def _avif(data: bytes, max_pixels: int) -> str | None:
 
 
 def _heic_excess(data: bytes, max_pixels: int) -> str | None:
+    from api import _heic  # for the first HEIC only: a start need not pay for it
+
     cost = _heic.cost(data)
     if (
         cost.shown > max_pixels

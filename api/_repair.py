@@ -68,14 +68,15 @@ def with_end(jpeg: bytes) -> tuple[bytes, bytes] | None:
     if jpeg.endswith(_JPEG_END):
         return None
     scan = jpeg_scan(jpeg)
-    if scan is None or scan.ended:
+    if scan is None or scan[1]:
         return None
+    start = scan[0]
     data = jpeg.rstrip(b"\0")  # some programs fill up what they could not save
     if len(data) == len(jpeg):
         data = data.rstrip(b"\xff")  # half a marker
     elif data.endswith(b"\xff"):
         data += b"\0"  # the pixel byte 0xFF is written 0xFF00
-    return data + _JPEG_END, data + jpeg[scan.start : len(data)] + _JPEG_END
+    return data + _JPEG_END, data + jpeg[start : len(data)] + _JPEG_END
 
 
 def with_padding(webp: bytes) -> bytes:
