@@ -59,7 +59,7 @@ def main() -> int:
     print(f"\n{table}\n\nMedians; in brackets half the interquartile range.")
     if complete and names == list(PARTS):
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "table.md").write_text(f"{machine()}\n\n{table}\n")
+        (RESULTS / "table.md").write_text(f"{machine()}\n\n{table}\n", encoding="utf-8")
     return 0 if complete and all(row.reached for row in rows) else 1
 
 

@@ -57,8 +57,8 @@ class Point:
 
 
 HEADER = (
-    "| set | photos a class | recipe | accuracy on test | false rejections | other things rejected | CPU-s | s | MB of memory "
-    "| MB file | time a photo against 1.0.0 |\n|" + " --- |" * 11
+    "| set | photos a class | recipe | accuracy on test | false rejections | other things rejected | CPU-s | s "
+    "| MB of memory | MB file | time a photo against 1.0.0 |\n|" + " --- |" * 11
 )
 
 
@@ -153,11 +153,11 @@ def _run(name: str, size: str, photos: Path, recipe: str, neither: Path | None, 
         "--publish", "--anyway", "--models", str(out / "models"), "--cache", str(out / "cache"),
     ]  # fmt: skip
     out.mkdir()
-    with (out / "log").open("w") as log:
+    with (out / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError((out / "log").read_text()[-2000:])
+        raise RuntimeError((out / "log").read_text(encoding="utf-8")[-2000:])
     metadata = json.loads((out / "run.json").read_text(encoding="utf-8"))
     test = metadata["metrics"]["test"]
     return Point(

@@ -24,7 +24,7 @@ MAX_STEPS, TOLERANCE = 500, 1e-5
 # No photo counts more than this many times as much as one of the largest class.
 MOST_WEIGHT = 20.0
 # See `show_a_class`.
-NEAREST = 0.5
+NEAREST = 0.7
 
 
 @dataclass(frozen=True)

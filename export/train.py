@@ -171,13 +171,14 @@ def _features(
     body: Body, found: Found, others: Found, recipe: Recipe, cache: Cache, summary: Summary
 ) -> dict[str, Features]:
     """Features of train, val, and of the user's photos of none of the classes ("others")."""
-    todo = len(found.splits["train"]) * len(recipe.views) + len(found.splits["val"])
+    views = recipe.views_for(len(found.splits["train"]))
+    todo = len(found.splits["train"]) * len(views) + len(found.splits["val"])
     log.info(
         "computing features of %s views of photos: about %s, and nothing for those that are known already",
         f"{todo:,}", _forecast(body, todo),
     )  # fmt: skip
     splits = {
-        "train": extract(body, found.splits["train"], cache, recipe.views, "train"),
+        "train": extract(body, found.splits["train"], cache, views, "train"),
         "val": extract(body, found.splits["val"], cache, title="val"),
         "others": extract(
             body, others.splits.get("train", Photos(found.labels)), cache, title="none of them"
@@ -308,7 +309,8 @@ def _describe(
             "hardware": provenance.hardware(),
             "finished": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "recipe": {
-                "name": recipe.name, "body": recipe.body, "views": list(recipe.views), "c": recipe.c,
+                "name": recipe.name, "body": recipe.body,
+                "views": list(recipe.views_for(len(found.splits["train"]))), "c": recipe.c,
                 "folds": recipe.folds, "finetune": recipe.finetune,
             },
             "classes": {

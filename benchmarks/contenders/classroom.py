@@ -22,7 +22,9 @@ from export.finetune.network import build, normalise
 
 MODEL = Path(__file__).resolve().parents[2] / "model"
 METADATA = json.loads(
-    (MODEL / "versions" / (MODEL / "latest").read_text().strip() / "metadata.json").read_text()
+    (MODEL / "versions" / (MODEL / "latest").read_text(encoding="utf-8").strip() / "metadata.json").read_text(
+        encoding="utf-8"
+    )
 )
 NETWORK, SIZE = METADATA["training"]["recipe"]["network"], METADATA["input_size"]
 if sys.argv[2:] == ["classic"]:

@@ -33,7 +33,10 @@ MAX_PIXELS = 1_000_000_000
 CHUNK = 16
 # Features of more bytes than this lie on disk instead of in memory.
 IN_MEMORY = 1_000_000_000
-VIEWS = ("whole", "flipped")
+# How a photo may be shown to the body: whole or its middle, each as it is or mirrored.
+VIEWS = ("whole", "flipped", "zoomed", "zoomed flipped")
+# Zoomed in, the photo is so much larger than what is shown of it.
+ZOOM = 9 / 7
 
 
 @dataclass(frozen=True)
@@ -180,8 +183,19 @@ class _Extractor:
         return digest, hashlib.sha256(digest + ",".join(self.views).encode()).digest()
 
     def __call__(self, content: bytes) -> tuple[int, NDArray[np.float32]]:
-        pixels = decode(content, self.body.input_size, MAX_PIXELS).pixels
-        shown = np.stack([pixels if view == "whole" else pixels[:, ::-1] for view in self.views])
+        size = self.body.input_size
+        pixels = middle = decode(content, size, MAX_PIXELS).pixels
+        if any(view.startswith("zoomed") for view in self.views):
+            larger = round(size * ZOOM)
+            edge = (larger - size) // 2
+            middle = decode(content, larger, MAX_PIXELS).pixels[edge : edge + size, edge : edge + size]
+        plain = [middle if view.startswith("zoomed") else pixels for view in self.views]
+        shown = np.stack(
+            [
+                each[:, ::-1] if view.endswith("flipped") else each
+                for view, each in zip(self.views, plain, strict=True)
+            ]
+        )
         maps = np.asarray(self.session.run(["features"], {"pixels": shown})[0])
         return difference_hash(pixels), self.body.normalise(maps.mean(axis=(2, 3)))
 
