@@ -52,7 +52,8 @@ class Point:
         others = "-" if self.others is None else f"{self.others:.1%}"
         return (
             f"| {self.set} | {self.photos} | {self.recipe} | {self.accuracy:.1%} | {self.rejected:.1%} | {others} "
-            f"| {self.cpu_s:.0f} | {self.wall_s:.0f} | {self.memory_mb:.0f} | {self.megabytes:.2f} | {self.latency:.2f} x |"
+            f"| {self.cpu_s:.0f} | {self.wall_s:.0f} | {self.memory_mb:.0f} | {self.megabytes:.2f} "
+            f"| {self.latency:.2f} x |"
         )
 
 
