@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.body.extract import Features
+from export.files import printable
+from export.summary import Summary
 
 # Difference hashes of near copies differ in at most so many of their 64 bits ...
 MOST_BITS = 4
@@ -50,6 +52,19 @@ def find_copies(features: Features, splits: NDArray[np.int64]) -> Copies:
     return Copies(tuple(between_splits), tuple(between_classes), exact)
 
 
+def together(train: Features, other: Features) -> tuple[Features, NDArray[np.int64]]:
+    """The first view of both, and which of them each photo is from: 0 train, 1 the other."""
+    both = Features(
+        train.photos + other.photos,
+        np.concatenate([train.values[:, :1], other.values[:, :1]])
+        if len(other.photos)
+        else train.values[:, :1],
+        np.concatenate([train.hashes, other.hashes]),
+        train.digests + other.digests,
+    )
+    return both, np.repeat([0, 1], [len(train.photos), len(other.photos)])
+
+
 def may_be_copies(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.intp]:
     """Rows of `others` whose difference hash is near one of `hashes`: worth a look at their features."""
     near = [i for i, other in enumerate(others) if (np.bitwise_count(hashes ^ other) <= MOST_BITS).any()]
@@ -80,6 +95,25 @@ def _similar(features: Features, first: int, second: int) -> bool:
         return True
     a, b = features.values[first, 0], features.values[second, 0]
     return float(a @ b) >= LEAST_SIMILARITY * float(np.linalg.norm(a) * np.linalg.norm(b))
+
+
+def without_copies(train: Features, val: Features, summary: Summary) -> Features:
+    """Val less the photos that train has as well: they would make every choice look better than it is."""
+    copies = find_copies(*together(train, val))
+    for first, second in copies.between_classes[:5]:
+        paths = (*train.photos.paths, *val.photos.paths)
+        summary.add(
+            f"the same photo in two classes: {printable(paths[first])} and {printable(paths[second])}"
+        )
+    if len(copies.between_classes) > 5:
+        summary.add(
+            f"{len(copies.between_classes)} pairs of photos in all are the same and lie in two classes"
+        )
+    doubled = {second - len(train.photos) for _, second in copies.between_splits}
+    if not doubled:
+        return val
+    summary.add(f"{len(doubled)} photos of val are copies of training photos and were left out")
+    return val.take([i for i in range(len(val.photos)) if i not in doubled])
 
 
 def lopsided(labels: Sequence[str], counts: Sequence[int]) -> str:
