@@ -106,6 +106,6 @@ def _doubtful(crossed: Scores, own: Photos, out: Path, summary: Summary) -> None
         cells.append((own.paths[i], lines))
     sheet.draw(cells, out / "doubtful.png")
     summary.add(
-        f"{len(rows)} training photos have a label that is probably wrong; the worst are in "
+        f"{len(rows)} training photos have a label that the other photos contradict; the most doubtful are in "
         f"{printable(out / 'doubtful.png')}"
     )
