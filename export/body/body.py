@@ -105,6 +105,12 @@ def encode(features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
     The levels are those that leave the least squared error (Lloyd 1982), which matters: some channels are never
     negative and mostly near zero, others lie around it.
     """
+    if not len(features):
+        channels = features.shape[1]
+        return {
+            "codes": np.zeros((0, (channels + 1) // 2), np.uint8),
+            "levels": np.zeros((channels, LEVELS), np.float16),
+        }
     levels = np.quantile(features, (np.arange(LEVELS) + 0.5) / LEVELS, axis=0).T
     codes = np.empty(features.shape, dtype=np.uint8)
     for channel, values in enumerate(features.T):
@@ -115,13 +121,13 @@ def encode(features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
             levels[channel] = np.sort(np.where(counts > 0, means, levels[channel]))
         codes[:, channel] = _nearest(levels[channel], values)
     if codes.shape[1] % 2:
-        codes = np.pad(codes, ((0, 0), (0, 1)))
+        codes = np.concatenate([codes, np.zeros((len(codes), 1), np.uint8)], axis=1)
     return {"codes": codes[:, ::2] << 4 | codes[:, 1::2], "levels": levels.astype(np.float16)}
 
 
 def decode(codes: NDArray[np.uint8], levels: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """What `encode` kept of features: float32 [M, C]."""
-    numbers = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), -1)[:, : len(levels)]
+    numbers = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), 2 * codes.shape[1])[:, : len(levels)]
     return np.take_along_axis(levels.astype(np.float32).T, numbers.astype(np.intp), axis=0)
 
 

