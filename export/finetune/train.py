@@ -73,6 +73,8 @@ def train_body(
     if resume and not last.exists():
         say(f"there is no {printable(last)} to resume: training starts at the beginning")
         resume = False
+    for left in (*out.glob(f".{last.stem}.*.part*"), *(out / PIXELS).glob(".*.part*")):
+        left.unlink(missing_ok=True)  # by a process that was killed
     torch.manual_seed(chosen.seed)
     network = _network(recipe, chosen)
     train, val = _decode(found, others, network, chosen, out, say)
@@ -236,8 +238,9 @@ class _Run:
             if step % STEPS_TO_LOOK == 0:
                 self._look(loss.item(), epoch)
                 bar.set_postfix(loss=f"{loss.item():.3f}")
-            if self.fabric.is_global_zero:
-                self.clock.step(epoch, step, len(batches))
+            if (said := self.clock.step(epoch, step, len(batches))) and self.fabric.is_global_zero:
+                bar.clear()
+                log.info(said)
         mean = float(self.fabric.all_reduce(total / len(batches), reduce_op="mean"))  # type: ignore[arg-type]
         self._look(mean, epoch)
         return {"loss": round(mean, 4)}
@@ -308,25 +311,22 @@ class _Run:
 
 
 class _Clock:
-    """Says once how long the training will take."""
+    """Finds out once how long the training will take."""
 
     def __init__(self, chosen: Settings) -> None:
-        self.settings, self.said = chosen, False
+        self.settings = chosen
         self.started, self.steps = 0.0, 0
 
-    def step(self, epoch: int, step: int, steps: int) -> None:
-        """Count a step that is done. The first one, which allocates and compiles, is not timed."""
-        if self.said:
-            return
-        if not self.started:
-            self.started = time.perf_counter()
-            return
+    def step(self, epoch: int, step: int, steps: int) -> str:
+        """Count a step that is done; return a sentence when it is known. The first step, which allocates and compiles,
+        is not timed."""
         self.steps += 1
-        if self.steps < STEPS_TO_FORECAST:
-            return
-        self.said = True
-        seconds = (time.perf_counter() - self.started) / self.steps
-        log.info(forecast(self.settings, epoch, step + 1, steps, seconds))
+        if self.steps == 1:
+            self.started = time.perf_counter()
+        if self.steps != 1 + STEPS_TO_FORECAST:
+            return ""
+        seconds = (time.perf_counter() - self.started) / STEPS_TO_FORECAST
+        return forecast(self.settings, epoch, step + 1, steps, seconds)
 
 
 def forecast(chosen: Settings, epoch: int, done: int, steps: int, seconds: float) -> str:

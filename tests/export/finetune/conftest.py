@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw, ImageFilter
 
 from tests.conftest import require
+from tests.export.conftest import draw
 
 _MISSING = []
 for module in ("torch", "lightning_fabric", "onnx", "onnxscript", "sklearn", "tqdm"):
@@ -25,7 +26,7 @@ if _MISSING:
 SIZE = 32
 # The settings of a run that learns in seconds.
 TINY: dict[str, Any] = {
-    "network": "tiny", "norm": "updated", "sizes": [[32, 4], [48, 2]], "batch_size": 8, "learning_rate": 0.02,
+    "network": "tiny", "norm": "updated", "sizes": [[32, 5], [48, 2]], "batch_size": 8, "learning_rate": 0.02,
     "head_learning_rate": 0.02, "weight_decay": 0.001, "crop_scale": 0.6, "none_share": 0.3, "none_crop_scale": 0.5,
     "label_smoothing": 0.0, "ema_decay": 0.9,
 }  # fmt: skip
@@ -34,19 +35,6 @@ TINY: dict[str, Any] = {
 @pytest.fixture(autouse=True)
 def _network_training() -> None:
     require("torch")
-
-
-def draw(kind: str, random: np.random.Generator) -> Image.Image:
-    """A bright disc or square on a dark, blurred, coloured background; anything else gives the background alone."""
-    background = Image.fromarray(random.integers(0, 110, (6, 6, 3), dtype=np.uint8)).resize((80, 72))
-    photo = background.filter(ImageFilter.GaussianBlur(3))
-    x, y, r = random.integers(24, 56), random.integers(24, 48), random.integers(12, 20)
-    box = (int(x - r), int(y - r), int(x + r), int(y + r))
-    if kind == "disc":
-        ImageDraw.Draw(photo).ellipse(box, fill=(230, 60, 50))
-    elif kind == "square":
-        ImageDraw.Draw(photo).rectangle(box, fill=(70, 80, 240))
-    return photo
 
 
 def write(folder: Path, kind: str, count: int, seed: int = 0) -> None:
@@ -76,7 +64,10 @@ Train = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def train(photos: Path) -> Train:
-    """Trains on the generated photos: `train(out, root=..., none=False, **settings)`; what is said goes to `said`."""
+    """Trains on the generated photos: `train(out, root=..., none=False, **settings)`; what is said goes to `said`.
+
+    The body, which takes seconds, is made only if it is asked for.
+    """
     torch = require("torch")
     torch.set_num_threads(1)
     from export.finetune.train import train_body
@@ -85,13 +76,17 @@ def train(photos: Path) -> Train:
 
     def run(
         out: Path, root: Path = photos, none: bool = True, resume: bool = False, said: list[str] | None = None,
-        **settings: Any,
+        body: bool = False, **settings: Any,
     ) -> Any:  # fmt: skip
         found = find(root / "photos")
         others = find_neither(root / "none", found.labels) if none else Found(found.labels, {})
         recipe = Recipe(name="tiny", finetune={**TINY, **settings})
         say = (said if said is not None else []).append
-        return train_body(recipe, found, others, out, "python -m export train", resume, 1, say)
+        given = (recipe, found, others, out, "python -m export train", resume, 1, say)
+        if body:
+            return train_body(*given)
+        with mock.patch("export.finetune.make.make"):
+            return train_body(*given)
 
     return run
 
@@ -100,5 +95,5 @@ def train(photos: Path) -> Train:
 def run(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a finished training."""
     out = tmp_path_factory.mktemp("run")
-    train(out)
+    train(out, body=True)
     return out
