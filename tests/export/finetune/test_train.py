@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from export.body import body as bodies
-from export.finetune import checkpoint, devices
+from export.finetune import checkpoint, devices, loop, schedule
 from export.finetune import train as training
 from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
 from export.finetune.settings import Settings
@@ -31,7 +31,7 @@ SHORT: dict[str, Any] = {"sizes": [[32, 2]]}
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / training.METRICS).read_text().splitlines()]
+    return [json.loads(line) for line in (out / loop.METRICS).read_text().splitlines()]
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
@@ -45,7 +45,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def interrupted(train: Train, out: Path, epochs: int) -> None:
     """A training that Ctrl-C stops in the middle of the epoch after so many."""
-    original = training.recolour
+    original = loop.recolour
     steps_of_an_epoch = 9
 
     def recolour(*given: Any) -> Any:
@@ -56,7 +56,7 @@ def interrupted(train: Train, out: Path, epochs: int) -> None:
         return original(*given)
 
     left = epochs * steps_of_an_epoch + 3
-    with mock.patch.object(training, "recolour", recolour), pytest.raises(KeyboardInterrupt):
+    with mock.patch.object(loop, "recolour", recolour), pytest.raises(KeyboardInterrupt):
         train(out, **SHORT)
 
 
@@ -179,7 +179,7 @@ def test_the_same_photos_in_another_folder_are_the_same_photos(
     train: Train, run: Path, photos: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photos, tmp_path / "moved")
-    for name in (LAST, training.METRICS):
+    for name in (LAST, loop.METRICS):
         shutil.copy(run / name, tmp_path)
     train(tmp_path, root=tmp_path / "moved", resume=True)
     assert same(weights(tmp_path), weights(run))
@@ -246,6 +246,17 @@ def test_unreadable_photos_are_left_out_and_said(train: Train, photos: Path, tmp
     assert "000.png" in said[0]
 
 
+def test_a_class_of_which_no_photo_can_be_read_is_named_before_hours_are_spent(
+    train: Train, photos: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(photos, tmp_path / "some")
+    for path in (tmp_path / "some/photos/train/disc").iterdir():
+        path.write_bytes(b"GIF89a")
+    with pytest.raises(TrainingError, match="None of the training photos of disc can be read"):
+        train(tmp_path, root=tmp_path / "some")
+    assert not (tmp_path / LAST).exists()
+
+
 def test_a_network_can_be_trained_further_on_other_labels(
     train: Train, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,9 +265,9 @@ def test_a_network_can_be_trained_further_on_other_labels(
         folder = tmp_path / "other/photos" / split
         (folder / "disc").rename(folder / "zebra")  # so that the order of the classes is turned as well
     heads: list[Any] = []
-    original = training.Learner.fit_head
+    original = loop.Learner.fit_head
     monkeypatch.setattr(
-        training.Learner, "fit_head", lambda self, *given: (original(self, *given), heads.append(self.head))
+        loop.Learner, "fit_head", lambda self, *given: (original(self, *given), heads.append(self.head))
     )
     start = {
         "start_from": str(run / WEIGHTS),
@@ -298,18 +309,18 @@ def test_the_time_it_will_take_is_said_early(
 def test_the_forecast_knows_that_larger_photos_take_longer() -> None:
     chosen = Settings(sizes=((100, 1), (200, 2)))
     # 10 steps, then 2 x 10 that take four times as long, less the 3 that are done.
-    assert training.forecast(chosen, 0, 3, 10, 10.0) == "about 14 minutes for 3 epochs"
-    assert training.forecast(chosen, 2, 0, 10, 1.0) == "about 10 seconds for 1 epoch"
-    assert training.forecast(chosen, 0, 0, 1000, 1.0) == "about 2.5 hours for 3 epochs"
+    assert schedule.forecast(chosen, 0, 3, 10, 10.0) == "about 14 minutes for 3 epochs"
+    assert schedule.forecast(chosen, 2, 0, 10, 1.0) == "about 10 seconds for 1 epoch"
+    assert schedule.forecast(chosen, 0, 0, 1000, 1.0) == "about 2.5 hours for 3 epochs"
 
 
 def test_the_learning_rate_rises_and_falls_and_no_step_is_wasted() -> None:
-    rates = [training.rate(0.25, (step + 0.5) / 8) for step in range(8)]
+    rates = [schedule.rate(0.25, (step + 0.5) / 8) for step in range(8)]
     assert rates[:2] == [0.25, 0.75]
     assert rates[2] > 0.95
     assert rates == sorted(rates[:3]) + sorted(rates[3:], reverse=True)
     assert rates[-1] > 0
-    assert training.rate(0.0, 0.0) == 1.0
+    assert schedule.rate(0.0, 0.0) == 1.0
 
 
 @pytest.mark.parametrize(
