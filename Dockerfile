@@ -20,7 +20,7 @@ RUN /opt/purrdict/bin/python -m compileall -q -f --invalidation-mode unchecked-h
 FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145c85b262bb63dc0c7522254
 
 LABEL org.opencontainers.image.title="Purrdict" \
-      org.opencontainers.image.description="Tells cats from dogs over HTTP" \
+      org.opencontainers.image.description="Classifies photos over HTTP" \
       org.opencontainers.image.licenses="MIT"
 
 ENV PATH=/opt/purrdict/bin:$PATH \

@@ -12,6 +12,7 @@ build-Purrdict:
 	  --platform manylinux2014_x86_64 --target "$(ARTIFACTS_DIR)" --upgrade -r requirements.txt
 	rm -rf "$(ARTIFACTS_DIR)/bin"
 	cp -R api model web LICENSE "$(ARTIFACTS_DIR)"
+	rm -rf "$(ARTIFACTS_DIR)/model/bodies"
 	$(PYTHON) deploy/prune.py "$(ARTIFACTS_DIR)"
 	# Bytecode halves the cold start. Zipping changes file times, so it must not depend on them.
 	$(PYTHON) -m compileall -q -f -j 0 --invalidation-mode unchecked-hash "$(ARTIFACTS_DIR)"

@@ -1,10 +1,13 @@
-"""One command to serve, one to test; each makes .venv beside this file on its first run and keeps it up to date.
+"""One command to serve, one to test, one to train; each makes .venv beside this file on its first run and keeps it up
+to date.
 
-    python3 dev.py serve     the classifier and its page on http://127.0.0.1:8000
-    python3 dev.py test      the default tests
-    python3 dev.py install   only the environment of the tests
+    python3 dev.py serve            the classifier and its page on http://127.0.0.1:8000
+    python3 dev.py test             the default tests
+    python3 dev.py train PHOTOS     a model of your own classes: trained, measured and published in a minute
+    python3 dev.py install          only the environment of the tests
 
-Whatever follows goes to the program itself: `python3 dev.py serve --port 9000`, `python3 dev.py test -k heatmap`.
+PHOTOS holds a folder of photos for each class. Whatever follows goes to the program itself: `python3 dev.py serve
+--port 9000`, `python3 dev.py test -k heatmap`, `python3 dev.py train --help`.
 """
 
 import hashlib
@@ -20,11 +23,14 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 
 # Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
-TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements.txt", "-c", "requirements.in"]
+TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
+TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt", "-c", "requirements.in"]
 # Command → the steps that install what it needs, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
     "test": ([LOCKED, TOOLS], ["-m", "pytest"]),
+    # -P: a folder called export where the user is would be taken for the program.
+    "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "install": ([LOCKED, TOOLS], ["-c", "pass"]),
 }
 
@@ -45,7 +51,9 @@ def main(arguments: list[str]) -> int:
     if status:
         print("error: the packages could not be installed; pip says why above.", file=sys.stderr)
         return status
-    program = subprocess.Popen([PYTHON, *command, *arguments[1:]], cwd=ROOT)
+    # The photos' folder is named from where the user is.
+    here = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}} if arguments[0] == "train" else {"cwd": ROOT}
+    program = subprocess.Popen([PYTHON, *command, *arguments[1:]], **here)
     while True:
         try:
             return program.wait()
@@ -60,8 +68,8 @@ def install(steps: list[list[str]]) -> int:
     files = [name for step in steps for name in step if name.endswith((".txt", ".in"))]
     contents = b"".join((ROOT / name).read_bytes() for name in files)
     stamp = hashlib.sha256(version.encode() + contents).hexdigest()
-    # One stamp for each set of steps: serving needs few packages, the tests need those and more.
-    marker = ENVIRONMENT / f".installed-{len(steps)}"
+    # One stamp for each set of files: serving needs few packages, training and the tests need those and more.
+    marker = ENVIRONMENT / f".installed-{hashlib.sha256(' '.join(files).encode()).hexdigest()[:8]}"
     if PYTHON.exists() and marker.exists() and marker.read_text() == stamp:
         return 0
     if not PYTHON.exists():

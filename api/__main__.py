@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
@@ -10,14 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from api import _settings
+from api._labels import shown
 from api._settings import Settings, SettingsError
 
 _EXAMPLES = """examples:
   python -m api serve                       the classifier and its page on http://127.0.0.1:8000
-  python -m api predict cat.jpg dog.png     a table of answers, without a server
+  python -m api predict one.jpg two.png     a table of answers, without a server
   python -m api tunnel                      a public HTTPS address for this machine, through ngrok
 
 Settings come from the environment or from .env; .env.example explains each."""
+
+# A longer label moves only its own row's figure.
+_LABEL_WIDTH = 24
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m api",
-        description="Purrdict tells cats from dogs.",
+        description="Purrdict classifies photos with the model that is published in its registry.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -85,12 +90,21 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
     port = settings.port if options.port is None else options.port
     url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
+    url += settings.root_path
     print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs", flush=True)
+    if settings.workers_ignored:
+        print(
+            "note: WEB_CONCURRENCY is ignored: this one process uses every processor with threads. "
+            "For more, start the service again on another port or in another container.",
+            file=sys.stderr,
+        )
     # The app writes its own line a request, and has neither web sockets nor a lifespan to import code for.
     uvicorn.run(
         app,
         host=options.host,
         port=port,
+        # Otherwise it reads WEB_CONCURRENCY, and ends at any value of it but 1.
+        workers=1,
         access_log=False,
         log_level="warning",
         server_header=False,
@@ -116,12 +130,17 @@ def _predict(options: argparse.Namespace, settings: Settings) -> int:
     if not paths:
         print("error: there is no file in there to classify", file=sys.stderr)
         return 1
+    # A label in Japanese is no reason to fail where the terminal has no letters for it.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     width = max(len(str(path)) for path in paths)
+    label_width = min(_LABEL_WIDTH, max(len(shown(label)) for label in classifier.model.labels))
     failures = 0
     for path in paths:
         answer = _answer(classifier, path, settings)
         failures += "error" in answer
-        print(json.dumps(answer) if options.json else f"{path!s:<{width}}  {_row(answer)}", flush=True)
+        row = json.dumps(answer) if options.json else f"{path!s:<{width}}  {_row(answer, label_width)}"
+        print(row, flush=True)
     return 1 if failures else 0
 
 
@@ -142,11 +161,11 @@ def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
     return {"file": str(path), **prediction.answer(), "model_version": classifier.model.version}
 
 
-def _row(answer: dict[str, Any]) -> str:
+def _row(answer: dict[str, Any], label_width: int) -> str:
     if "error" in answer:
         return f"error  {answer['error']}"
     doubt = "" if answer["recognized"] else "  looks like none of the labels"
-    return f"{answer['prediction']}  {answer['confidence']:7.2%}{doubt}"
+    return f"{shown(answer['prediction']):<{label_width}}  {answer['confidence']:7.2%}{doubt}"
 
 
 def _tunnel(options: argparse.Namespace, settings: Settings) -> int:

@@ -19,6 +19,8 @@ READ_TIMEOUT_S = 30.0
 MAX_BATCH = 32
 # A form has the photos and perhaps a few fields that are not ours.
 _MAX_PARTS = MAX_BATCH + 32
+# So much of a part tells text from a file.
+_HEAD_BYTES = 512
 
 
 class BodyError(ValueError):
@@ -122,7 +124,7 @@ def _files(parts: list[_Part], name: str) -> list[bytes]:
         names.add(field_name[:40])
         if field_name != name:
             continue
-        if b"filename" not in options:
+        if b"filename" not in options and not _is_file(part):
             raise BodyError(
                 f"The field `{name}` holds text, not a file. With curl write -F '{name}=@photo.jpg'.", 422
             )
@@ -133,6 +135,18 @@ def _files(parts: list[_Part], name: str) -> list[bytes]:
             f"No photo in the field `{name}`{found}. With curl write -F '{name}=@photo.jpg'.", 422
         )
     return files
+
+
+def _is_file(part: _Part) -> bool:
+    """Whether a part that names no file is one all the same: clients that send from memory often leave the name out."""
+    # The parser drops parameters that say how they are encoded.
+    if b"filename*=" in part.headers.get(b"content-disposition", b"").lower():
+        return True
+    kind, _ = parse_options_header(part.headers.get(b"content-type", b""))
+    if kind.lower().startswith(b"image/") or kind.lower() == b"application/octet-stream":
+        return True
+    # All image formats have control characters near their beginning, and no text has.
+    return any(byte < 0x20 and byte not in b"\t\n\r" for byte in part.data.getvalue()[:_HEAD_BYTES])
 
 
 async def _parts(

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api._security import DEFAULT_HEADERS
+from api._security import SecurityHeaders
 
 log = logging.getLogger("purrdict")
 
@@ -48,8 +48,9 @@ def record_of(scope: Scope) -> RequestRecord:
 class RequestMiddleware:
     """Outermost: gives the request its id, every response its headers, and the log its line."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, security: SecurityHeaders) -> None:
         self.app = app
+        self.security = security
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,8 +72,10 @@ class RequestMiddleware:
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = record.id
                 headers["Server-Timing"] = record.server_timing((time.perf_counter() - start) * 1e3)
-                present = {name.lower() for name, _ in message["headers"]}
-                message["headers"] += [pair for pair in DEFAULT_HEADERS.items() if pair[0] not in present]
+                self.security.add_to(headers)
+            elif scope["method"] == "HEAD" and message["type"] == "http.response.body":
+                # Servers leave it out by themselves; Lambda's adapter would send it.
+                message = {**message, "body": b""}
             await send(message)
 
         try:

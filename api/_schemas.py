@@ -1,4 +1,7 @@
-"""What goes over the wire: every answer and error, with the descriptions and examples that /docs shows."""
+"""What goes over the wire: every answer and error, with the descriptions and examples that /docs shows.
+
+Examples of what depends on the model are missing here: _openapi.py makes them from the model that is served.
+"""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -18,7 +21,7 @@ class _Answer(BaseModel):
     model_config = ConfigDict(protected_namespaces=())
 
 
-Version = Annotated[str, Field(description="The published model that answered.", examples=["1.0.0"])]
+Version = Annotated[str, Field(description="The published model that answered.")]
 Timestamp = Annotated[
     str, Field(description="Time of the answer, UTC, ISO 8601.", examples=["2026-11-21T10:30:00.000Z"])
 ]
@@ -35,7 +38,7 @@ Milliseconds = Annotated[
 class Heatmap(_Answer):
     """Class activation map: where the network saw the predicted label."""
 
-    label: str = Field(description="The label that the map explains: the predicted one.", examples=["cat"])
+    label: str = Field(description="The label that the map explains: the predicted one.")
     rows: int = Field(description="Cells from top to bottom.", examples=[2])
     columns: int = Field(description="Cells from left to right.", examples=[2])
     values: list[list[Probability]] = Field(
@@ -47,11 +50,10 @@ class Heatmap(_Answer):
 class Answer(_Answer):
     """What the network says of one photo."""
 
-    prediction: str = Field(description="The most probable label.", examples=["cat"])
-    confidence: Probability = Field(description="Its calibrated probability.", examples=[0.9987])
+    prediction: str = Field(description="The most probable label.")
+    confidence: Probability = Field(description="Its calibrated probability.")
     probabilities: dict[str, Probability] = Field(
-        description="The probability of every label; they sum to 1.",
-        examples=[{"cat": 0.9987, "dog": 0.0013}],
+        description="The probability of every label; they sum to 1."
     )
     recognized: bool = Field(
         description="False when the photo looks like none of the labels: then the prediction means little.",
@@ -94,7 +96,7 @@ class BatchAnswer(_Answer):
 class Index(_Answer):
     """Where everything is."""
 
-    message: str = Field(examples=["Purrdict tells cats from dogs."])
+    message: str = Field(description="What the service is for, and how to begin.")
     version: str = Field(description="Version of the HTTP API.", examples=["1.0.0"])
     status: str = Field(description="`running`, or `degraded` without a usable model.", examples=["running"])
     endpoints: dict[str, str] = Field(examples=[{"predict": "/predict"}])
@@ -106,7 +108,7 @@ class Health(_Answer):
     status: str = Field(description="`healthy`, or `unhealthy` (with HTTP status 503).", examples=["healthy"])
     model_loaded: bool = Field(examples=[True])
     device: str = Field(examples=["cpu"])
-    model_version: str | None = Field(description="The version served; null without one.", examples=["1.0.0"])
+    model_version: str | None = Field(description="The version served; null without one.")
     detail: str | None = Field(default=None, description="Why it is unhealthy.", examples=[None])
     timestamp: Timestamp
 
@@ -115,17 +117,13 @@ class ModelInfo(_Answer):
     """The published metadata of the model, and the old service's keys. Without a usable model all but two are null."""
 
     model_loaded: bool = Field(examples=[True])
-    model_type: str | None = Field(description="The architecture.", examples=["residual CNN"])
-    num_parameters: int | None = Field(examples=[2_782_784])
+    model_type: str | None = Field(description="The architecture.")
+    num_parameters: int | None = Field(description="Numbers that were learned.")
     device: str = Field(examples=["cpu"])
-    classes: list[str] | None = Field(examples=[["cat", "dog"]])
-    input_size: list[int] | None = Field(description="Height and width, pixels.", examples=[[224, 224]])
-    test_accuracy: float | None = Field(
-        description="Share of test photos answered rightly.", examples=[0.985]
-    )
-    metadata: dict[str, Any] | None = Field(
-        description="metadata.json as published.", examples=[{"version": "1.0.0"}]
-    )
+    classes: list[str] | None = Field(description="The labels.")
+    input_size: list[int] | None = Field(description="Height and width, pixels.")
+    test_accuracy: float | None = Field(description="Share of test photos classified correctly.")
+    metadata: dict[str, Any] | None = Field(description="metadata.json as published.")
 
 
 class Error(_Answer):

@@ -2,10 +2,17 @@
 
 uvicorn waits for ever for request headers, for the rest of an upload that was already refused, and for a client that
 does not read its answer; it keeps headers and trailers of any length. Each holds a file descriptor, some memory too.
+
+In one thing it has too little patience. An answer may come before the request has ended, for a wrong key or too large a
+photo. Where the connection is to end with it (HTTP/1.0, `Connection: close`, nginx unless told otherwise) uvicorn
+closes at once; the system meets what still arrives with a reset, and that destroys the answer on its way. Here the rest
+is read first, and thrown away.
 """
 
 import asyncio
+import contextlib
 import enum
+import json
 import re
 from typing import Any
 
@@ -13,8 +20,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 # From the connection, or from the first byte of a further request, to the end of its headers.
 HEADER_TIMEOUT_S = 10.0
-# For a client to end an upload that was answered before its end: one that is still sending reads no answer yet.
+# For a client to end an upload that was answered before its end: one that is still sending reads no answer yet. In
+# seconds, and in bytes, ten times what a photo may have by default.
 LINGER_S = 30.0
+LINGER_BYTES = 50_000_000
 # For a client to take so much of an answer that the rest can follow; the largest is the model, 3 MB.
 WRITE_TIMEOUT_S = 120.0
 # Of a request, beside its body: the parser keeps headers and trailers to itself until it has read the last of them.
@@ -29,16 +38,34 @@ class _Reading(enum.Enum):
     NOTHING = enum.auto()
     HEADERS = enum.auto()
     BODY = enum.auto()
+    # Whatever else comes is thrown away.
+    REFUSE = enum.auto()
+
+
+class _RequestTransport:
+    """The transport as a request sees it: to close it is to close the connection once the client has been heard out."""
+
+    def __init__(self, protocol: "PatientProtocol") -> None:
+        self._protocol = protocol
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+
+    def close(self) -> None:
+        self._protocol.close_when_heard_out()
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """Closes connections on which the client lets the server wait, or sends headers without end."""
+    """Closes connections on which the client lets the server wait, or sends without end."""
 
     _state = _Reading.NOTHING
     # The beginning of a request, until its headers are whole.
     _head = b""
     # Bytes since the parser last had something to tell.
     _untold = 0
+    # All is said, and the connection ends with what the client is still sending.
+    _lingering = False
+    # Bytes of a request that came after its answer.
+    _late = 0
     _reading: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
 
@@ -47,6 +74,13 @@ class PatientProtocol(HttpToolsProtocol):
         self._limit_reading(HEADER_TIMEOUT_S)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering or (self._state is _Reading.BODY and self._answered()):
+            self._late += len(data)
+            if self._late > LINGER_BYTES:
+                self.transport.close()
+                return
+        if self._state is _Reading.REFUSE:
+            return
         self._untold += len(data)
         if self._state is _Reading.NOTHING:
             data = self._head + data
@@ -64,8 +98,13 @@ class PatientProtocol(HttpToolsProtocol):
             self.send_400_response("The headers of the request are too large.")
         self._be_patient()
 
+    def _answered(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
     def _be_patient(self) -> None:
-        answered = self.cycle is None or self.cycle.response_complete
+        answered = self._answered()
+        if self._lingering:
+            return
         if self._state is _Reading.HEADERS or self._head or (self._state is _Reading.NOTHING and answered):
             self._limit_reading(HEADER_TIMEOUT_S)
         elif answered:
@@ -74,9 +113,63 @@ class PatientProtocol(HttpToolsProtocol):
             # The service itself limits the time of an upload that it still wants.
             self._stop_reading()
 
+    def close_when_heard_out(self) -> None:
+        """Closes the connection: at once if the request has ended, otherwise when it has, within limits."""
+        if self._state is not _Reading.BODY:
+            self.transport.close()
+        else:
+            self._linger()
+
+    def _linger(self) -> None:
+        self._lingering, self._late = True, 0
+        self._stop_reading()
+        self._limit_reading(LINGER_S)
+        # Nothing more is going to be said: a client that reads until the connection ends need not wait for that.
+        if self.transport.can_write_eof():
+            with contextlib.suppress(OSError):  # it may be gone already
+                self.transport.write_eof()
+
+    def on_response_complete(self) -> None:
+        if not self._lingering:
+            super().on_response_complete()
+            if self._state is _Reading.BODY and self._answered():
+                # Not idle: the client may stall for longer than uvicorn lets a connection be idle.
+                self._unset_keepalive_if_required()
+                self._limit_reading(LINGER_S)
+            return
+        self.server_state.total_requests += 1
+        # Paused when the client was faster than the service.
+        self.flow.resume_reading()
+
+    def shutdown(self) -> None:
+        """The server is about to end."""
+        if self._lingering:
+            self.transport.close()
+        else:
+            super().shutdown()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuses what is no HTTP, and all that follows it on this connection."""
+        unfinished = self.cycle is not None and not self.cycle.response_complete
+        if self._lingering or (unfinished and self.cycle.response_started):
+            self.transport.close()
+            return
+        if unfinished:
+            # The rest of its request will not come: the service hears that the client is gone, and gives up.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        body = json.dumps({"detail": msg}).encode()
+        head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
+        self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
+        self._state, self._head = _Reading.REFUSE, b""
+        self.pipeline.clear()
+        self.flow.resume_reading()
+        self._linger()
+
     def on_message_begin(self) -> None:
-        self._state = _Reading.HEADERS
-        super().on_message_begin()
+        if self._state is not _Reading.REFUSE:
+            self._state = _Reading.HEADERS
+            super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What comes after the body is a trailer: nothing here asks for one, and it must not pass for a header.
@@ -84,16 +177,26 @@ class PatientProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._state, self._untold = _Reading.BODY, 0
-        super().on_headers_complete()
+        if self._state is not _Reading.REFUSE:
+            self._state, self._untold, self._late = _Reading.BODY, 0, 0
+            super().on_headers_complete()
+            # Its answer is not under way yet: that is a task of its own.
+            self.cycle.transport = _RequestTransport(self)  # type: ignore[assignment]  # all that it uses of one
 
     def on_body(self, body: bytes) -> None:
         self._untold = 0
-        super().on_body(body)
+        if not self._lingering:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._state, self._untold = _Reading.NOTHING, 0
-        super().on_message_complete()
+        self._untold = 0
+        if self._lingering:
+            # Requests behind this one in the same piece of data are not to be answered.
+            self._state = _Reading.REFUSE
+            self.transport.close()
+        else:
+            self._state = _Reading.NOTHING
+            super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()

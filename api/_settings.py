@@ -20,7 +20,21 @@ DEFAULT_MAX_UPLOAD_BYTES = 4_500_000
 DEFAULT_MAX_PIXELS = 40_000_000
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?|https?://\[[0-9a-f:]+\](:\d{1,5})?")
+# What a browser sends as Origin: of a web page, its host in lower case, or of an app or a browser extension, with a
+# scheme of its own and a host in any case (capacitor://localhost, safari-web-extension://7B0E...).
+_ORIGIN = re.compile(
+    r"(https?://([a-z0-9_.-]+|\[[0-9a-f:]+\])|(?!https?:)[a-z][a-z0-9+.-]*://[A-Za-z0-9_.-]+)(:(?P<port>\d{1,5}))?"
+)
+# Browsers leave these out.
+_DEFAULT_PORT = re.compile(r"^(https://[^/]+):443$|^(http://[^/]+):80$")
+# Files, data: addresses and sandboxed frames have no origin of their own: for each of them a browser sends null.
+_OPAQUE = re.compile(r"null|(about|blob|data|file|filesystem|javascript)://.*")
+# No page is ever loaded from these; what is meant is the page's own http or https address.
+_CONNECTIONS = re.compile(r"(wss?|ftp)://.*")
+# A star for the first label of a host, with a name of two labels or more behind it; or for the host of an app.
+_STARRED = re.compile(r"^(https?://)\*\.([^.*]+\.[^*]+)$")
+_STARRED_APP = re.compile(r"^((?!https?:)[^:/]+://)\*$")
+_WORKERS = "WEB_CONCURRENCY"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
 
@@ -34,6 +48,7 @@ class Settings:
     """Everything that a deployment can choose. `.env.example` explains each variable to people."""
 
     allowed_origins: tuple[str, ...] = ()
+    frame_ancestors: tuple[str, ...] = ()
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     model_dir: Path = ROOT / "model"
     model_version: str | None = None
@@ -43,7 +58,9 @@ class Settings:
     enable_docs: bool = True
     log_level: str = "INFO"
     port: int = 8000
+    root_path: str = ""
     ngrok_authtoken: str | None = field(default=None, repr=False)
+    workers_ignored: bool = False
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -58,6 +75,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     text = {name: value.strip() for name, value in environment.items()}
     return Settings(
         allowed_origins=_origins(text.get("ALLOWED_ORIGINS", "")),
+        frame_ancestors=_ancestors(text.get("FRAME_ANCESTORS", "")),
         api_keys=_keys(text.get("API_KEYS", "")),
         model_dir=_directory("MODEL_DIR", text, ROOT / "model"),
         model_version=_version("MODEL_VERSION", text),
@@ -67,7 +85,10 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         enable_docs=_boolean("ENABLE_DOCS", text, default=True),
         log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),
         port=_integer("PORT", text, 8000, minimum=1, maximum=65_535),
+        root_path=_root_path("ROOT_PATH", text),
         ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
+        # No setting of this service: uvicorn's and the platforms', for servers of several processes.
+        workers_ignored=text.get(_WORKERS, "") not in ("", "1"),
     )
 
 
@@ -80,22 +101,58 @@ def _load_dotenv(path: Path) -> None:
 
 
 def _origins(value: str) -> tuple[str, ...]:
-    origins = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    origins = tuple(dict.fromkeys(_DEFAULT_PORT.sub(r"\1\2", origin) for origin in _list(value)))
     if "*" in origins and len(origins) > 1:
         raise SettingsError(
             "ALLOWED_ORIGINS: use either * (any origin) or a list of exact origins, not both."
         )
     for origin in origins:
-        if origin != "*" and not _ORIGIN.fullmatch(origin):
+        if origin == "*":
+            continue
+        if _OPAQUE.fullmatch(origin):
+            raise SettingsError(
+                f"ALLOWED_ORIGINS: {origin!r} names nobody: every sandboxed frame and every opened file sends `null`, "
+                "so that anybody's page can. If any page may call, write * instead."
+            )
+        if _CONNECTIONS.fullmatch(origin):
+            raise SettingsError(
+                f"ALLOWED_ORIGINS: no page has the origin {origin!r}. Write the http or https address of the page."
+            )
+        if not _is_origin(origin):
             raise SettingsError(
                 f"ALLOWED_ORIGINS: {origin!r} is no origin. Write scheme, host in lower case and port only, "
-                "like https://user.github.io or http://localhost:5500: no path, no slash at the end, no wildcard."
+                "like https://user.github.io, http://localhost:5500 or capacitor://localhost: no path, no slash at "
+                "the end, no wildcard."
             )
     return origins
 
 
+def _ancestors(value: str) -> tuple[str, ...]:
+    # These go into a header whose parts are told apart by blanks and semicolons: nothing but origins may get there.
+    origins = _list(value)
+    for origin in origins:
+        # An editor in the browser shows its previews in hosts whose first label nobody knows beforehand.
+        exact = _STARRED_APP.sub(r"\1any", _STARRED.sub(r"\1any.\2", origin))
+        # A policy cannot name an IPv6 address.
+        if not _is_origin(exact) or "[" in exact or _OPAQUE.fullmatch(exact) or _CONNECTIONS.fullmatch(exact):
+            raise SettingsError(
+                f"FRAME_ANCESTORS: {origin!r} is no origin. Write scheme, host in lower case and port only, like "
+                "https://huggingface.co, or https://*.example.com for all its subdomains: no path, no slash at the end."
+            )
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    match = _ORIGIN.fullmatch(text)
+    return match is not None and int(match["port"] or 0) <= 65_535
+
+
+def _list(value: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
 def _keys(value: str) -> tuple[str, ...]:
-    keys = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    keys = _list(value)
     if value and not keys:
         raise SettingsError("API_KEYS: no key between the commas. Leave it unset to let everybody predict.")
     if any(not re.fullmatch(r"[!-~]+", key) for key in keys):
@@ -115,6 +172,18 @@ def _version(name: str, text: Mapping[str, str]) -> str | None:
     # The version becomes a folder name, so nothing in it may climb out of the registry.
     if not re.fullmatch(r"[0-9A-Za-z][0-9A-Za-z.+-]*", value) or ".." in value:
         raise SettingsError(f"{name}: {value!r} is no version. Name a folder in model/versions, like 1.0.0.")
+    return value
+
+
+def _root_path(name: str, text: Mapping[str, str]) -> str:
+    value = text.get(name, "")
+    if value in ("", "/"):
+        return ""
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", value) or {".", ".."} & set(value.split("/")):
+        raise SettingsError(
+            f"{name}: {value!r} is no path. Write what stands between the host and the service's own paths, like "
+            "/prod: with a slash at the beginning and none at the end."
+        )
     return value
 
 

@@ -17,16 +17,19 @@ import numpy as np
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.routing import Match
 
-from api import _apidocs, _settings
+from api import _apidocs, _openapi, _settings
 from api._body import MAX_BATCH, BodyError, read_photo, read_photos
 from api._classifier import Classifier, Prediction, available_cpus
 from api._image import READABLE, ImageError, Photo, decode, load_decoders
+from api._labels import purpose
 from api._load import RETRY_AFTER_S, Load, OverloadError
 from api._page import Page
-from api._registry import ModelError
+from api._registry import Model, ModelError
 from api._registry import load as load_model
 from api._requests import FailureMiddleware, RequestMiddleware, configure_logging, log, record_of
+from api._root_path import RootPathMiddleware
 from api._schemas import (
     BatchAnswer,
     BatchError,
@@ -39,7 +42,7 @@ from api._schemas import (
     PredictionAnswer,
     now,
 )
-from api._security import KeyCheck, add_cors
+from api._security import Cors, KeyCheck, SecurityHeaders
 from api._settings import Settings
 
 API_VERSION = "1.0.0"
@@ -47,11 +50,6 @@ API_VERSION = "1.0.0"
 _T = TypeVar("_T")
 
 Explain = Annotated[bool, Query(description="Add the heatmap: where the network saw the predicted label.")]
-
-_DESCRIPTION = """Tells cats from dogs, says how sure it is and where it looked, and says when a photo shows neither.
-
-Send a photo to `POST /predict` as the field `file` of a multipart form, or as the body itself with an `image/*` type.
-JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read. Errors are `{"detail": "a sentence that says what to do"}`."""
 
 _BINARY = {"type": "string", "format": "binary"}
 _BINARIES = {"type": "array", "items": _BINARY, "minItems": 1, "maxItems": MAX_BATCH}
@@ -100,6 +98,16 @@ class Service:
         except ModelError as error:
             log.error("no usable model", extra={"fields": {"reason": str(error)}})
             return cls(settings, None, str(error), workers, load)
+
+    @property
+    def model(self) -> Model | None:
+        """The model served; None without a usable one."""
+        return self.classifier.model if self.classifier else None
+
+    @property
+    def message(self) -> str:
+        """What the service is for, and how to begin."""
+        return f"Purrdict {purpose(self.model.labels if self.model else ())}. POST one to /predict."
 
     def ready(self) -> Classifier:
         """The classifier.
@@ -177,7 +185,6 @@ def create_app(settings: Settings) -> FastAPI:
     app = FastAPI(
         title="Purrdict",
         version=API_VERSION,
-        description=_DESCRIPTION,
         openapi_url="/openapi.json" if settings.enable_docs else None,
         docs_url=None,
         redoc_url=None,
@@ -185,10 +192,13 @@ def create_app(settings: Settings) -> FastAPI:
     )
     # The last one added is the outermost.
     app.add_middleware(FailureMiddleware)
-    add_cors(app, settings.allowed_origins)
-    app.add_middleware(RequestMiddleware)
+    if settings.allowed_origins:
+        app.add_middleware(Cors, origins=settings.allowed_origins)
+    app.add_middleware(RequestMiddleware, security=SecurityHeaders(settings.frame_ancestors))
+    app.add_middleware(RootPathMiddleware, root_path=settings.root_path)
     _add_errors(app)
     page = Page(_settings.ROOT / "web")
+    _openapi.document(app, service.model, service.message)
     _add_information(app, service, page)
     _add_predictions(app, service)
     if settings.enable_docs:
@@ -212,6 +222,14 @@ def _add_errors(app: FastAPI) -> None:
         problems = [f"{problem['loc'][-1]}: {problem['msg']}" for problem in error.errors()]
         return JSONResponse({"detail": f"A parameter is wrong. {'; '.join(problems)}."}, 422)
 
+    @app.exception_handler(405)
+    async def wrong_method(request: Request, error: HTTPException) -> JSONResponse:
+        # The framework knows the methods of one route only, and GET and HEAD of an address may be two.
+        found = [route for route in app.routes if route.matches(request.scope)[0] is Match.PARTIAL]
+        methods = sorted({method for route in found for method in getattr(route, "methods", None) or ()})
+        detail = f"This address takes {' and '.join(methods)} only."
+        return JSONResponse({"detail": detail}, 405, headers={"Allow": ", ".join(methods)})
+
 
 def _add_information(app: FastAPI, service: Service, page: Page) -> None:
     endpoints = {
@@ -223,6 +241,8 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
     if service.settings.enable_docs:
         endpoints |= {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"}
 
+    # HEAD is no operation of its own in the documentation: it is GET, for those who want no body.
+    @app.head("/", include_in_schema=False)
     @app.get(
         "/", response_model=Index, tags=["information"], summary="The API to programs, the page to browsers"
     )
@@ -233,13 +253,14 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
             response.headers.update(headers)
             return response
         body = Index(
-            message="Purrdict tells cats from dogs. POST a photo to /predict.",
+            message=service.message,
             version=API_VERSION,
             status="running" if service.classifier else "degraded",
-            endpoints=endpoints,
+            endpoints={name: request.scope["root_path"] + path for name, path in endpoints.items()},
         )
         return JSONResponse(body.model_dump(), headers=headers)
 
+    @app.head("/health", include_in_schema=False)
     @app.get(
         "/health",
         response_model=Health,
@@ -259,22 +280,25 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
         )
         return JSONResponse(body.model_dump(), 200 if healthy else 503)
 
+    @app.head("/model/info", include_in_schema=False)
     @app.get("/model/info", response_model=ModelInfo, tags=["information"], summary="The published model")
     async def model_info() -> Any:
-        metadata = service.classifier.model.metadata if service.classifier else {}
+        model = service.model
+        metadata = model.metadata if model else {}
         size = metadata.get("input_size")
         return ModelInfo(
             model_loaded=service.classifier is not None,
             model_type=metadata.get("architecture"),
             num_parameters=metadata.get("parameters"),
             device="cpu",
-            classes=metadata.get("labels"),
+            classes=list(model.labels) if model else None,
             input_size=[size, size] if size else None,
             test_accuracy=metadata.get("metrics", {}).get("test", {}).get("accuracy"),
             metadata=metadata or None,
         )
 
     # Beside the page for browsers that run the model themselves: the very bytes that this process checked and runs.
+    @app.head("/model/metadata.json", include_in_schema=False)
     @app.get("/model/metadata.json", include_in_schema=False)
     async def metadata(request: Request) -> Response:
         model = service.ready().model
@@ -283,6 +307,7 @@ def _add_information(app: FastAPI, service: Service, page: Page) -> None:
             request, body, "application/json", f"{model.metadata['weights']['sha256']}-metadata"
         )
 
+    @app.head("/model/model.onnx", include_in_schema=False)
     @app.get("/model/model.onnx", include_in_schema=False)
     async def weights(request: Request) -> Response:
         model = service.ready().model

@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="folder to write; it must not exist")
-    parser.add_argument("--api", default="", metavar="URL", help="address of the API, without a path")
+    parser.add_argument(
+        "--api", default="", metavar="URL", help="address of the API, with its path if it has one"
+    )
     options = parser.parse_args(arguments)
     api = options.api.strip().rstrip("/")
     if api and (urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).netloc):

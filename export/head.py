@@ -39,21 +39,24 @@ class Head:
         return np.asarray(features @ self.weights.T + self.bias, dtype=np.float64)
 
 
-def fit(features: Floats, targets: NDArray[np.int64], labels: int, c: float = C) -> Head:
+def fit(
+    features: Floats, targets: NDArray[np.int64], labels: int, c: float = C, emphasis: Floats | None = None
+) -> Head:
     """Fit a head on normalised features [N, C]; a target of `labels` is none of them.
 
-    Photos of small classes count more, so that all labels count alike.
+    Photos of small classes count more, so that all labels count alike. `emphasis` [N] multiplies that.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
+    weights_of_photos = _weights(targets, labels) * (1.0 if emphasis is None else emphasis)
     model = LogisticRegression(C=c, max_iter=MAX_STEPS, tol=TOLERANCE)
     # With more threads the small products of a fit take longer, and many times longer on a busy machine.
     threads = 1 if len(features) < 50_000 else None
     with warnings.catch_warnings(), threadpool_limits(threads):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(np.asarray(features, dtype=np.float32), targets, sample_weight=_weights(targets, labels))
+        model.fit(np.asarray(features, dtype=np.float32), targets, sample_weight=weights_of_photos)
     found = list(model.classes_)
     weights = np.zeros((labels + 1, features.shape[1]))
     # A class without photos here (in a fold, say) is never the answer.
@@ -87,31 +90,60 @@ def folds(targets: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.i
     return fold
 
 
+@dataclass(frozen=True)
+class Negatives:
+    """Features [M, C] of photos of none of the labels: the body's, and the user's own after them.
+
+    The user's own show what is likely to be sent, so all of them together count as much as one of the classes.
+    """
+
+    features: Floats
+    own: int = 0
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def emphasis(self, largest: int) -> Floats:
+        """How much each counts, where the largest class has so many photos."""
+        many = len(self) - self.own
+        return np.repeat([1.0, min(max(1.0, largest / max(self.own, 1)), MOST_WEIGHT)], [many, self.own])
+
+    def take(self, rows: NDArray[np.bool_]) -> Negatives:
+        """Only these."""
+        return Negatives(self.features[rows], int(rows[len(self) - self.own :].sum()))
+
+
 def fit_views(
-    features: Floats, targets: NDArray[np.int64], negatives: Floats, labels: int, c: float = C
+    features: Floats, targets: NDArray[np.int64], negatives: Negatives, labels: int, c: float = C
 ) -> Head:
-    """Fit on several views of each photo, [N, views, C], each counting its part, and on negatives [M, C]."""
+    """Fit on several views of each photo, [N, views, C], and on negatives."""
     views = features.shape[1]
-    rows = np.concatenate([features.reshape(-1, features.shape[2]), negatives])
+    rows = np.concatenate([features.reshape(-1, features.shape[2]), negatives.features])
     wanted = np.concatenate([np.repeat(targets, views), np.full(len(negatives), labels)])
-    return fit(rows, wanted, labels, c)
+    largest = int(np.bincount(targets).max()) * views
+    emphasis = np.concatenate([np.ones(len(targets) * views), negatives.emphasis(largest)])
+    return fit(rows, wanted, labels, c, emphasis)
 
 
 def out_of_fold(
-    features: Floats, targets: NDArray[np.int64], negatives: Floats, labels: int, count: int, c: float = C
+    features: Floats, targets: NDArray[np.int64], negatives: Negatives, labels: int, count: int, c: float = C
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Logits [N, K] of the photos and [M, K] of the negatives, each by a head that was fitted without it.
 
     Photos are judged by their first view, the whole photo.
     """
-    everything = np.concatenate([targets, np.full(len(negatives), labels)])
-    fold = folds(everything, count)
+    # The user's own negatives are spread over the folds like a class of their own.
+    kinds = np.full(len(negatives), labels)
+    kinds[len(negatives) - negatives.own :] += 1
+    fold = folds(np.concatenate([targets, kinds]), count)
     own, others = fold[: len(targets)], fold[len(targets) :]
     logits, negative_logits = np.zeros((len(targets), labels)), np.zeros((len(negatives), labels))
     for number in range(count):
-        head = fit_views(features[own != number], targets[own != number], negatives[others != number], labels, c)
+        head = fit_views(
+            features[own != number], targets[own != number], negatives.take(others != number), labels, c
+        )
         logits[own == number] = head.logits(features[own == number, 0])
-        negative_logits[others == number] = head.logits(negatives[others == number])
+        negative_logits[others == number] = head.logits(negatives.features[others == number])
     return logits, negative_logits
 
 
@@ -138,4 +170,4 @@ def show_a_class(
 
 
 def _unit(rows: Floats) -> Floats:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9))

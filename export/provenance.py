@@ -9,8 +9,6 @@ import subprocess
 from pathlib import Path
 
 
-
-
 def hardware() -> str:
     """The processor that trains, in words."""
     name = platform.processor() or platform.machine()
@@ -33,6 +31,7 @@ def commit() -> str:
             capture_output=True,
             text=True,
             check=True,
+            cwd=Path(__file__).parent,
         ).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -56,9 +56,19 @@ def load(name: str) -> Recipe:
     except (OSError, ValueError) as error:
         raise RecipeError(f"The recipe {printable(path)} cannot be read: {error}") from error
     if unknown := values.keys() - Recipe.__dataclass_fields__.keys():
-        raise RecipeError(f"The recipe {printable(path)} has settings that are not known: {', '.join(unknown)}.")
+        raise RecipeError(
+            f"The recipe {printable(path)} has settings that are not known: {', '.join(unknown)}."
+        )
     values.setdefault("name", path.stem)
-    recipe = Recipe(**{**values, "views": tuple(values.get("views", VIEWS))})
+    try:
+        recipe = Recipe(**{**values, "views": tuple(values.get("views", VIEWS))})
+        sound = recipe.c > 0 and recipe.folds >= 2 and isinstance(recipe.finetune, dict)
+    except TypeError:
+        sound = False
+    if not sound:
+        raise RecipeError(
+            f"The recipe {printable(path)} has a setting of the wrong kind; compare {DEFAULT}.toml."
+        )
     if not recipe.views or recipe.views[0] != VIEWS[0] or not set(recipe.views) <= set(VIEWS):
         raise RecipeError(f"The recipe's views must begin with {VIEWS[0]!r} and be among {', '.join(VIEWS)}.")
     return recipe

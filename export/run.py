@@ -115,8 +115,7 @@ def parity(run: Run) -> float:
     )
     if not difference <= TOLERANCE:
         raise RunError(
-            f"The served graph differs from the fitted head by {difference:.2g}, more than {TOLERANCE:g}. Train again, on "
-            "this machine."
+            f"The served graph differs from the fitted head by {difference:.2g}, more than {TOLERANCE:g}. "
+            "Train again, on this machine."
         )
     return difference
-

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api._image import decode
+from api._registry import Model
+from export import check, provenance, run
 from export import head as heads
-from export import provenance, run
 from export.body import body as bodies
 from export.body.body import Body
 from export.body.extract import MAX_PIXELS, Cache, Features, extract
@@ -29,7 +30,7 @@ from export.graph.assemble import assemble
 from export.head import Head
 from export.measure import calibration, metrics, mistakes, scores
 from export.measure.scores import Scores
-from export.photos import check, sheet
+from export.photos import sheet
 from export.photos.find import SPLITS, Found, Photos, find, find_neither
 from export.recipe import Recipe
 
@@ -102,7 +103,7 @@ def train(
     graph = assemble(body, fitted.head, fitted.temperature)
     metadata = _describe(found, body, recipe, fitted, graph, command)
     model = run.as_model(graph, metadata, out)
-    _measure(model, metadata, found, others, splits, fitted, out, summary)
+    _measure(model, body, metadata, found, others, splits, fitted, out, summary)
     metadata["training"] |= {
         "photos": len(splits["train"].photos),
         "summary": summary.lines,
@@ -119,14 +120,21 @@ def _prepare(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ExportError(f"{printable(out)} cannot be the run's folder: {error.strerror}. Choose another --out.") from error
+        raise ExportError(
+            f"{printable(out)} cannot be the run's folder: {error.strerror}. Choose another --out."
+        ) from error
 
 
 def _show(found: Found, others: Found) -> None:
     """A table of classes and splits, so that a missing folder is seen before anything takes time."""
     names = [*found.labels, "none of them"]
     rows = [
-        [*(found.splits[s].count(k) if k < len(found.labels) else len(others.splits.get(s, ())) for s in SPLITS)]
+        [
+            *(
+                found.splits[s].count(k) if k < len(found.labels) else len(others.splits.get(s, ()))
+                for s in SPLITS
+            )
+        ]
         for k in range(len(names))
     ]
     if not any(rows[-1]):
@@ -166,7 +174,9 @@ def _features(
     splits = {
         "train": extract(body, found.splits["train"], cache, recipe.views, "train"),
         "val": extract(body, found.splits["val"], cache, title="val"),
-        "others": extract(body, others.splits.get("train", Photos(found.labels)), cache, title="none of them"),
+        "others": extract(
+            body, others.splits.get("train", Photos(found.labels)), cache, title="none of them"
+        ),
     }
     for line in [line for features in splits.values() for line in features.skipped][:10]:
         summary.add(f"skipped {line}")
@@ -183,24 +193,34 @@ def _features(
 
 def _without_copies(train: Features, val: Features, summary: Summary) -> Features:
     """Val less the photos that train has as well: they would make every choice look better than it is."""
-    both = Features(
-        train.photos + val.photos,
-        np.concatenate([train.values[:, :1], val.values[:, :1]]) if len(val.photos) else train.values,
-        np.concatenate([train.hashes, val.hashes]),
-        train.digests + val.digests,
-    )
-    splits = np.repeat([0, 1], [len(train.photos), len(val.photos)])
-    copies = check.find_copies(both, splits)
+    copies = check.find_copies(*_together(train, val))
     for first, second in copies.between_classes[:5]:
-        a, b = both.photos.paths[first], both.photos.paths[second]
-        summary.add(f"the same photo in two classes: {printable(a)} and {printable(b)}")
+        paths = (*train.photos.paths, *val.photos.paths)
+        summary.add(
+            f"the same photo in two classes: {printable(paths[first])} and {printable(paths[second])}"
+        )
     if len(copies.between_classes) > 5:
-        summary.add(f"{len(copies.between_classes)} photos in all lie in two classes")
+        summary.add(
+            f"{len(copies.between_classes)} pairs of photos in all are the same and lie in two classes"
+        )
     doubled = {second - len(train.photos) for _, second in copies.between_splits}
     if not doubled:
         return val
     summary.add(f"{len(doubled)} photos of val are copies of training photos and were left out")
     return val.take([i for i in range(len(val.photos)) if i not in doubled])
+
+
+def _together(train: Features, other: Features) -> tuple[Features, NDArray[np.int64]]:
+    """The first view of both, and which of them each photo is from: 0 train, 1 the other."""
+    both = Features(
+        train.photos + other.photos,
+        np.concatenate([train.values[:, :1], other.values[:, :1]])
+        if len(other.photos)
+        else train.values[:, :1],
+        np.concatenate([train.hashes, other.hashes]),
+        train.digests + other.digests,
+    )
+    return both, np.repeat([0, 1], [len(train.photos), len(other.photos)])
 
 
 def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summary) -> Fitted:
@@ -215,12 +235,13 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
             f"{len(negatives):,} photos of all kinds of things, known to the body, teach what is none of the classes"
             + (f"; {shown.sum()} that look like one of them were left out" if shown.any() else "")
         )
-    negatives = np.concatenate([negatives, splits["others"].values[:, 0]])
+    given = splits["others"].values[:, 0]
+    everything = heads.Negatives(np.concatenate([negatives, given]), len(given))
     log.info("fitting the head, and %d more for the cross-validation", recipe.folds)
     oof, oof_negatives = heads.out_of_fold(
-        own.values, own.targets, negatives, labels, recipe.folds, recipe.c
+        own.values, own.targets, everything, labels, recipe.folds, recipe.c
     )
-    head = heads.fit_views(own.values, own.targets, negatives, labels, recipe.c)
+    head = heads.fit_views(own.values, own.targets, everything, labels, recipe.c)
     # A class of one photo has no out-of-fold answer: the head that judges it has never seen its class.
     judged = np.bincount(own.targets, minlength=labels)[own.targets] > 1
     logits, targets = oof[judged], own.targets[judged]
@@ -233,10 +254,13 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
             logits, targets = np.concatenate([logits, on_val]), np.concatenate([targets, val.targets])
             chosen_on += " and val"
     if not len(logits):
-        raise ExportError("Every class has a single photo: nothing can be held back to test with. Add photos.")
+        raise ExportError(
+            "Every class has a single photo: nothing can be held back to test with. Add photos."
+        )
     temperature = calibration.temperature(logits, targets)
+    scores_of_negatives = calibration.recognized(oof_negatives, temperature)
     threshold = calibration.threshold(
-        calibration.recognized(logits, temperature), calibration.recognized(oof_negatives, temperature)
+        calibration.recognized(logits, temperature), *np.split(scores_of_negatives, [len(negatives)])
     )
     log.info("temperature %.3f and threshold %.4f, chosen on %s", temperature, threshold, chosen_on)
     return Fitted(head, temperature, threshold, chosen_on, oof, oof_negatives)
@@ -280,7 +304,7 @@ def _describe(
 
 
 def _measure(
-    model: run.Model, metadata: dict[str, Any], found: Found, others: Found, splits: dict[str, Features],
+    model: Model, body: Body, metadata: dict[str, Any], found: Found, others: Found, splits: dict[str, Features],
     fitted: Fitted, out: Path, summary: Summary,
 ) -> None:  # fmt: skip
     """The figures: on test through the code that serves, and by cross-validation; plots and contact sheets."""
@@ -295,20 +319,12 @@ def _measure(
     )  # fmt: skip
     metadata["metrics"]["cross_validation"] = metrics.measure(crossed)
     _doubtful(crossed, own, out, summary)
-    shown: Scores = crossed
-    test = found.splits["test"] + others.splits.get("test", Photos(own.labels))
-    if len(found.splits["test"]):
-        shown = scores.score(model, test, title="test")
-        if copied := _copies_of_train(splits["train"], shown):
-            summary.add(f"{len(copied)} photos of test are copies of training photos and were left out")
-            shown = shown.take([i for i in range(len(shown.targets)) if i not in copied])
-        for line in shown.skipped[:10]:
-            summary.add(f"skipped {line}")
+    shown = _on_test(model, body, found, others, splits["train"], summary) or crossed
+    if shown is not crossed:
         metadata["metrics"]["test"] = metrics.measure(shown)
         if kinds := [line for line in metrics.by_kind(shown) if line["kind"]]:
             metadata["metrics"]["test"]["by_kind"] = kinds
-    else:
-        summary.add("there is no test split: the figures are those of the cross-validation")
+    metadata["confused"] = metrics.confused(shown)
     metadata["latency_ms"] = round(scores.latency_ms(model), 2)
     from export.measure import plots
 
@@ -319,9 +335,37 @@ def _measure(
         log.info("%d mistakes, the surest of them in %s", count, printable(out / "mistakes.png"))
 
 
-def _copies_of_train(train: Features, shown: Scores) -> set[int]:
-    known = set(train.digests)
-    return {i for i, digest in enumerate(shown.digests) if digest in known}
+def _on_test(
+    model: Model, body: Body, found: Found, others: Found, train: Features, summary: Summary
+) -> Scores | None:
+    """The answers about test, through the code that serves, less copies of training photos; None without a test."""
+    if not len(found.splits["test"]):
+        summary.add("there is no test split: the figures are those of the cross-validation")
+        return None
+    shown = scores.score(
+        model, found.splits["test"] + others.splits.get("test", Photos(found.labels)), title="test"
+    )
+    for line in shown.skipped[:10]:
+        summary.add(f"skipped {line}")
+    if copied := _copies(body, train, shown):
+        summary.add(f"{len(copied)} photos of test are copies of training photos and were left out")
+        shown = shown.take([i for i in range(len(shown.targets)) if i not in copied])
+    return shown if shown.labelled.any() else None
+
+
+def _copies(body: Body, train: Features, shown: Scores) -> set[int]:
+    """Rows of photos that train has as well. Only those that look like copies need features to be sure."""
+    rows = check.may_be_copies(train.hashes, np.array(shown.hashes, dtype=np.uint64))
+    paths, targets = (tuple(some[i] for i in rows) for some in (shown.paths, shown.targets.tolist()))
+    suspects = extract(
+        body,
+        Photos(shown.labels, paths, targets, ("",) * len(rows)),
+        Cache(None, body),
+        title="possible copies",
+    )
+    found = check.find_copies(*_together(train, suspects))
+    pairs = (*found.between_splits, *found.between_classes)
+    return {int(rows[second - len(train.photos)]) for _, second in pairs if second >= len(train.photos)}
 
 
 def _doubtful(crossed: Scores, own: Photos, out: Path, summary: Summary) -> None:
@@ -347,4 +391,3 @@ def _doubtful(crossed: Scores, own: Photos, out: Path, summary: Summary) -> None
 def _some_pixels(photos: Photos, size: int) -> NDArray[np.uint8]:
     rows = np.linspace(0, len(photos) - 1, min(run.PARITY_PHOTOS, len(photos))).astype(int)
     return np.stack([decode(photos.paths[i].read_bytes(), size, MAX_PIXELS).pixels for i in rows])
-

@@ -34,6 +34,7 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         f"{_body.READ_TIMEOUT_S:g} s, then 408",
         f"| {_server.MAX_HEAD_BYTES:,}, then 400",
         f"{_server.HEADER_TIMEOUT_S:g} s; {_server.WRITE_TIMEOUT_S:g} s",
+        f"{_server.LINGER_S:g} s or {_server.LINGER_BYTES:,} bytes",
         f"{_load.UPLOADS_OF_FULL_SIZE} uploads of full size, {_load.MAX_PHOTOS_WAITING} photos waiting",
     }
     assert {words for words in stated if words not in PAGE} == set()

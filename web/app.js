@@ -7,8 +7,9 @@
 //   photo     see photo.js; answer: as the API gives it; network: milliseconds on the way
 
 import { Problem, UNREACHABLE, curlCommand, hostOf, modelInfo, predict } from "./api.js";
+import { Classes } from "./classes.js";
 import { settingsDialog } from "./dialog.js";
-import { announce, byId, copy, element, save, show } from "./dom.js";
+import { announce, byId, copy, save, show } from "./dom.js";
 import { Lists, isDone } from "./lists.js";
 import { canvasOf, readPhoto } from "./photo.js";
 import { loadSettings } from "./settings.js";
@@ -16,7 +17,6 @@ import { Stage, answerText, counts, problemText } from "./stage.js";
 import { Status } from "./status.js";
 import { fillIn, formatBytes, formatLargeNumber, formatPercent, text } from "./strings.js";
 
-const SAMPLES = ["chelsea", "coffee", "rocket"];
 /** Photos asked about at once: enough to hide the network's delay, few enough for one small function. */
 const AT_ONCE = 3;
 const SLOW_AFTER_MS = 4000;
@@ -30,11 +30,14 @@ const state = {
   drop: 0,
   selected: null,
   where: "api",
-  labels: ["cat", "dog"],
+  // What is known of the model of each place: undefined until it has told, null when it could not.
+  models: { api: undefined, browser: undefined },
+  asking: new Set(),
   slow: false,
   local: null,
 };
 let status;
+let classes;
 let stage;
 let lists;
 let openSettings;
@@ -43,8 +46,7 @@ start();
 
 async function start() {
   fillIn(document);
-  renderQuestion();
-  addSamples();
+  classes = new Classes(askSample);
   if (navigator.maxTouchPoints > 0) document.body.dataset.touch = "";
   stage = new Stage();
   lists = new Lists((item) => select(item));
@@ -60,18 +62,6 @@ async function start() {
 }
 
 // --- choosing photos
-
-function addSamples() {
-  const items = SAMPLES.map((sample) => {
-    const name = text(`sample.${sample}`);
-    const picture = element("img", { src: `samples/${sample}-small.webp`, alt: "", width: 56, height: 56, decoding: "async" });
-    const label = text("sample.use", { name });
-    const button = element("button", { type: "button", className: "sample", title: name, "aria-label": label }, picture);
-    button.addEventListener("click", () => askSample(sample));
-    return element("li", {}, button);
-  });
-  byId("samples").replaceChildren(...items);
-}
 
 async function askSample(sample) {
   const name = `${sample}.jpg`;
@@ -259,7 +249,7 @@ async function fetchLocal(local) {
     renderLocal();
   });
   local.ready = network;
-  useLabels(description.labels);
+  state.models.browser = modelOf(description);
   renderLocal();
   return network;
 }
@@ -293,7 +283,8 @@ function localNote(local) {
 function statusChanged() {
   renderStatus();
   // A site published without an API: the first photo loads the model.
-  if (status.problem?.kind === "notPurrdict" && state.settings.unnamed && !state.items.length) choosePlace("browser");
+  const noApi = ["notPurrdict", "webPage"].includes(status.problem?.kind);
+  if (noApi && state.settings.unnamed && !state.items.length) choosePlace("browser");
 }
 
 function renderStatus() {
@@ -309,7 +300,7 @@ function renderStatus() {
     // Offline there is nothing to load the model from.
     "notice-browser": !here && (problem?.kind !== "offline" || Boolean(state.local?.ready)),
   });
-  if (status.kind === "ready" && !state.described) describeModel();
+  renderModel();
 }
 
 function localStatus(local) {
@@ -330,30 +321,52 @@ function setText(id, words) {
   if (byId(id).textContent !== words) byId(id).textContent = words;
 }
 
-async function describeModel() {
-  state.described = true;
-  const info = await modelInfo(state.settings).catch(() => null);
-  if (!info?.metadata) return;
-  useLabels(info.classes);
-  const version = info.metadata.version;
-  byId("footer-model").textContent = info.test_accuracy
-    ? text("footer.model", {
-        version,
-        parameters: formatLargeNumber(info.num_parameters),
-        accuracy: formatPercent(info.test_accuracy),
-      })
-    : text("footer.model.short", { version });
+// --- the model
+
+/** Shows the model of the place that answers, or of the other one until this one has told; asks where nothing is known. */
+function renderModel() {
+  const { models, where } = state;
+  if (status.kind === "ready") describe("api");
+  const known = models[where] ?? models.api ?? models.browser;
+  const last = where === "browser" || status.kind === "problem" || models.api === null ? "browser" : "api";
+  if (!known && last === "browser") describe("browser");
+  classes.render(known ? known.labels : models[last]);
+  byId("footer-model").textContent = known ? modelText(known) : "";
 }
 
-function useLabels(labels) {
-  state.labels = labels;
-  renderQuestion();
+/** Asks a place about its model, once. */
+async function describe(where) {
+  if (state.models[where] !== undefined || state.asking.has(where)) return;
+  state.asking.add(where);
+  const { api } = state.settings;
+  const metadata = await (where === "api" ? describeThere() : describeHere()).catch(() => null);
+  // Meanwhile the settings may name another API, which has been asked since.
+  if (api !== state.settings.api) return;
+  state.asking.delete(where);
+  // The network itself may have come first, with more certain news.
+  state.models[where] ??= metadata && modelOf(metadata);
+  renderModel();
 }
 
-function renderQuestion() {
-  const question = text("page.question", { labels: state.labels });
-  setText("question", question);
-  document.title = text("page.title", { question });
+const describeThere = async () => (await modelInfo(state.settings))?.metadata ?? null;
+
+/** The model beside the page: the API has been asked already, or is out of reach. */
+async function describeHere() {
+  const { publishedModel } = await import("./local.js");
+  return (await publishedModel()).description;
+}
+
+/** What the page needs of metadata.json. */
+const modelOf = ({ labels, version, parameters, metrics }) => ({
+  labels: labels.map(String),
+  version,
+  parameters,
+  accuracy: metrics?.test?.accuracy,
+});
+
+function modelText({ version, parameters, accuracy }) {
+  if (!accuracy || !parameters) return text("footer.model.short", { version });
+  return text("footer.model", { version, parameters: formatLargeNumber(parameters), accuracy: formatPercent(accuracy) });
 }
 
 // --- the answer
@@ -445,7 +458,8 @@ function clearHistory() {
 // --- settings
 
 function takeSettings() {
-  state.described = false;
+  state.models.api = undefined;
+  state.asking.clear();
   renderWhere();
   status.check();
   retry(batch().filter((item) => item.state === "failed" && SOLVED_BY_SETTINGS.has(item.problem.kind)));

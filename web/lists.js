@@ -1,7 +1,7 @@
 // Small tiles for many photos: a batch that fills in, and the history of this visit.
 
 import { byId, element, show } from "./dom.js";
-import { counts } from "./stage.js";
+import { counts, noneOf } from "./stage.js";
 import { formatProbability, text } from "./strings.js";
 
 /** Renders lists of items (see app.js); a click on a tile calls `onSelect(item)`. */
@@ -87,6 +87,6 @@ function stateOf({ state, answer }) {
   if (state === "waiting") return [text("tile.waiting"), ""];
   if (state === "busy") return [text("tile.busy"), ""];
   if (state === "failed") return [text("tile.failed"), ""];
-  if (!answer.recognized) return [text("tile.neither"), ""];
+  if (!answer.recognized) return [noneOf(answer), ""];
   return [text("answer.label", { label: answer.prediction }), formatProbability(answer.confidence)];
 }

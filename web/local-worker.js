@@ -8,7 +8,8 @@ let metadata;
 
 const tasks = {
   async load({ runtime, weights, description }) {
-    metadata = description;
+    // As the API has them (see api/_registry.py): a label that was written as a number is a word.
+    metadata = { ...description, labels: description.labels.map(String) };
     await checkWeights(weights);
     // Threads need headers that static hosts don't send; one is fast enough for one photo.
     ort.env.wasm.numThreads = 1;

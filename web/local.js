@@ -1,6 +1,6 @@
 // Answers from this browser. Loaded only when somebody asks for it: the runtime and the model are some 6 MB.
 
-import { Problem } from "./api.js";
+import { Problem, headersFor } from "./api.js";
 
 const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
 /** For the progress bar, until the server has told. */
@@ -64,8 +64,12 @@ export class LocalNetwork {
   }
 }
 
-/** Where the published model is, and its metadata: beside the page, or else with the API. */
-async function publishedModel(api) {
+/**
+ * Where the published model is, and its metadata: beside the page, or else with the API, if one is named.
+ *
+ * @throws {Problem} modelMissing, offline
+ */
+export async function publishedModel(api = location.href) {
   const bases = new Set([new URL("model/", location.href).href, new URL("model/", api).href]);
   for (const base of bases) {
     try {
@@ -79,7 +83,7 @@ async function publishedModel(api) {
 }
 
 async function get(url) {
-  const response = await fetch(url);
+  const response = await fetch(url, { headers: headersFor(url) });
   if (!response.ok) throw lost();
   return response;
 }

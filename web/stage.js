@@ -3,11 +3,21 @@
 import { byId, element, show } from "./dom.js";
 import { hostOf } from "./api.js";
 import { canvasOf } from "./photo.js";
-import { formatBytes, formatDuration, formatNumber, formatProbability, text } from "./strings.js";
+import { areNamed, formatBytes, formatDuration, formatNumber, formatProbability, shown, text } from "./strings.js";
+
+/** The likeliest classes have their bars in view; the rest is folded away. A single one left over is not worth a fold. */
+const BARS_IN_VIEW = 5;
+/** Of a batch the most frequent labels are counted by name. */
+const LABELS_COUNTED = 5;
+/** From so many characters on a label takes smaller letters as a headline. */
+const LONG_HEADLINE = 24;
 
 /** What helps against which problem. */
-const FIXED_IN_SETTINGS = new Set(["keyNeeded", "keyWrong", "mixed", "notPurrdict", "down"]);
-const FIXED_BY_BROWSER = new Set(["cors", "down", "timeout", "noModel", "unavailable", "server", "mixed", "notPurrdict", "rate"]);
+const FIXED_IN_SETTINGS = new Set(["keyNeeded", "keyWrong", "mixed", "notPurrdict", "webPage", "down", "localNetwork"]);
+const FIXED_BY_BROWSER = new Set([
+  ...["cors", "ngrok", "localNetwork", "localNetworkDenied", "down", "timeout", "webPage"],
+  ...["noModel", "unavailable", "server", "mixed", "notPurrdict", "rate"],
+]);
 const FINAL = new Set(["notPhoto", "empty", "heic", "undecodable", "unreadable", "tooLarge"]);
 
 /** A problem as a sentence. */
@@ -20,23 +30,32 @@ export function problemText({ kind, values = {} }) {
   return text(`problem.${kind}`, { ...values, bytes });
 }
 
-/** An answer as people say it: "Cat, 98.2% sure". */
+/** An answer as people say it: "Tulip, 98.2% sure". */
 export function answerText({ prediction, confidence, recognized, probabilities }) {
-  if (!recognized) return unrecognized({ prediction, probabilities });
+  if (!recognized) return unrecognized({ prediction, probabilities }, ".note");
   const label = text("answer.label", { label: prediction });
   return text("answer.say", { label, confidence: formatProbability(confidence) });
 }
 
-const unrecognized = ({ prediction, probabilities }) =>
-  text("answer.unrecognized.note", { labels: Object.keys(probabilities), guess: prediction });
+/** That a photo shows none of the labels: of two they are named, of more they are counted. */
+function unrecognized({ prediction, probabilities }, form = "") {
+  const labels = Object.keys(probabilities);
+  const which = labels.length === 2 && areNamed(labels) ? "neither" : "none";
+  return text(`answer.${which}${form}`, { labels, label: prediction, count: formatNumber(labels.length) });
+}
+
+/** The same in a word or two, for small places. */
+export const noneOf = ({ probabilities }) => text(Object.keys(probabilities).length === 2 ? "tile.neither" : "tile.none");
 
 /** The part of the page that shows one item (see app.js for what an item is). */
 export class Stage {
   #item = null;
   #drawn = null;
   #base = null;
+  #rest = [];
 
   constructor() {
+    byId("rest").addEventListener("toggle", () => this.#fillRest());
     byId("heat-switch").addEventListener("change", () => this.#paint());
   }
 
@@ -58,7 +77,9 @@ export class Stage {
   #words(item) {
     const busy = item.state === "busy" || item.state === "waiting";
     const { answer } = item;
-    byId("verdict").textContent = headline(item);
+    const words = headline(item);
+    byId("verdict").textContent = words;
+    byId("verdict").toggleAttribute("data-long", words.length > LONG_HEADLINE);
     byId("verdict-sure").textContent = answer?.recognized
       ? text("answer.sure", { confidence: formatProbability(answer.confidence) })
       : "";
@@ -68,8 +89,23 @@ export class Stage {
 
   #bars(answer) {
     const entries = Object.entries(answer?.probabilities ?? {}).sort(([, a], [, b]) => b - a);
-    byId("bars").hidden = !answer;
-    byId("bars").replaceChildren(...entries.map(([label, value]) => bar(label, value, answer.recognized && label === answer.prediction)));
+    const likely = (label) => answer.recognized && label === answer.prediction;
+    const bars = entries.map(([label, value]) => () => bar(label, value, likely(label)));
+    const inView = bars.length > BARS_IN_VIEW + 1 ? BARS_IN_VIEW : bars.length;
+    byId("bars").replaceChildren(...bars.slice(0, inView).map((make) => make()));
+    this.#rest = bars.slice(inView);
+    show({ bars: Boolean(answer), rest: this.#rest.length > 0 });
+    const together = entries.slice(inView).reduce((sum, [, value]) => sum + value, 0);
+    byId("rest-title").textContent = text("answer.rest", {
+      count: formatNumber(this.#rest.length),
+      together: formatProbability(together),
+    });
+    this.#fillRest();
+  }
+
+  /** Filled only while it is open: there may be a thousand. */
+  #fillRest() {
+    byId("rest-bars").replaceChildren(...(byId("rest").open ? this.#rest.map((make) => make()) : []));
   }
 
   #heat(answer) {
@@ -131,22 +167,21 @@ export class Stage {
 function headline({ state, answer }) {
   if (state === "failed") return text("answer.failed");
   if (!answer) return text("answer.busy");
-  const labels = Object.keys(answer.probabilities);
-  return text(answer.recognized ? "answer.label" : "answer.unrecognized", { label: answer.prediction, labels });
+  return answer.recognized ? text("answer.label", { label: answer.prediction }) : unrecognized(answer);
 }
 
 function note({ state, where, problem, answer, photo, slow }) {
   if (state === "waiting") return text("answer.waiting");
   if (state === "busy") return text(where === "browser" ? "answer.busy.browser" : slow ? "answer.busy.slow" : "answer.busy.api");
   if (state === "failed") return photo?.heic && problem.kind === "unreadable" ? text("problem.heic") : problemText(problem);
-  return answer.recognized ? "" : unrecognized(answer);
+  return answer.recognized ? "" : unrecognized(answer, ".note");
 }
 
 function bar(label, value, first) {
   const meter = element("span", {
     className: "bar-track",
     role: "meter",
-    "aria-label": label,
+    "aria-label": shown(label),
     "aria-valuemin": "0",
     "aria-valuemax": "100",
     "aria-valuenow": (value * 100).toFixed(1),
@@ -198,14 +233,25 @@ function photoLabel({ name, answer }, heatmap, hottestPlace) {
   return text("answer.photo.heat", { name, label, place: text(`place.${place.join(".")}`) });
 }
 
-/** How many of each label, as words: "2 × cat", "1 × neither". */
+/** How many of each label, as words: "2 × tulip", "1 × no answer"; of many labels the most frequent, and the rest as one. */
 export function counts(items) {
   const found = new Map();
+  const none = [];
+  let failed = 0;
   for (const { state, answer } of items) {
     if (state !== "answered" && state !== "failed") continue;
-    const label = !answer ? text("batch.failed") : answer.recognized ? answer.prediction : text("batch.neither");
-    found.set(label, (found.get(label) ?? 0) + 1);
+    if (!answer) failed++;
+    else if (!answer.recognized) none.push(answer);
+    else found.set(answer.prediction, (found.get(answer.prediction) ?? 0) + 1);
   }
-  return [...found].map(([label, count]) => text("batch.count", { label, count: formatNumber(count) }));
+  const labels = [...found].sort(([, a], [, b]) => b - a);
+  const inView = labels.length > LABELS_COUNTED + 1 ? LABELS_COUNTED : labels.length;
+  const others = labels.slice(inView).reduce((sum, [, count]) => sum + count, 0);
+  const counted = (label, count) => text("batch.count", { label, count: formatNumber(count) });
+  return [
+    ...labels.slice(0, inView).map(([label, count]) => counted(label, count)),
+    ...(others ? [text("batch.others", { count: formatNumber(others) })] : []),
+    ...(none.length ? [counted(noneOf(none[0]), none.length)] : []),
+    ...(failed ? [counted(text("batch.failed"), failed)] : []),
+  ];
 }
-

@@ -1,15 +1,19 @@
 // Every word that the page shows. To translate it, add a language beside `en` with the same keys; the page takes the
 // first of the browser's languages that is here. `{name}` is filled in; a value may be a function where a language
-// has to choose a form.
+// has to choose a form. The values `label` and `labels` come as the model has them, and are shown as people write them.
 
 const listOf = (type) => new Intl.ListFormat("en", { type });
-const withArticle = (word) => (/^[aeiou]/i.test(word) ? `an ${word}` : `a ${word}`);
 const photos = (count) => (count === 1 ? "1 photo" : `${count} photos`);
-const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
+/** Begins a sentence or a line. A first word with a capital further on, like iPhone, is a name and stays. */
+const capital = (words) => (/^\p{Ll}[^\p{Lu}\s]*(\s|$)/u.test(words) ? words.replace(/^./u, (letter) => letter.toUpperCase()) : words);
 
 const en = {
   "page.question": ({ labels }) => `${capital(listOf("disjunction").format(labels))}?`,
+  "page.question.many": "Which of {count} classes?",
+  "page.question.unknown": "What is this?",
   "page.title": "Purrdict: {question}",
+  "page.title.unknown": "Purrdict",
+  "page.classes": "See all {count} classes",
   "page.lead": "Show it a photo. A small neural network says how sure it is, and where it looked.",
 
   "choose.title": "Your photo",
@@ -21,8 +25,11 @@ const en = {
   "choose.samples": "Or try one of these",
   "choose.noFile": "There was no photo in that. Drop or paste the photo file itself.",
   "sample.chelsea": "A cat",
+  "sample.chelsea.by": "Stéfan van der Walt (CC0)",
   "sample.coffee": "A cup of coffee",
+  "sample.coffee.by": "Rachel Michetti (CC0)",
   "sample.rocket": "A rocket",
+  "sample.rocket.by": "SpaceX (public domain)",
   "sample.use": ({ name }) => `Sample: ${name}`,
 
   "where.title": "Who answers",
@@ -54,6 +61,14 @@ const en = {
     "This page came over https, so the browser does not let it call {api}. Give the API an https address in the settings.",
   "problem.cors":
     "The API at {host} is up, but does not let this page read its answers. Add {origin} to ALLOWED_ORIGINS where the API runs, and restart it.",
+  "problem.ngrok":
+    "The API at {host} is up, but this page gets no answer of it to read. If {api} shows ngrok's warning page when you open it in a tab, confirm that and come back; otherwise add {origin} to ALLOWED_ORIGINS where the API runs, and restart it.",
+  "problem.localNetwork":
+    "Nothing answers at {host}, or the browser keeps this page from it, because it is on your own machine or network. Chrome asks before it lets a page reach that: choose Allow, or allow it in the site settings beside this page's address. A page that came over http is never allowed.",
+  "problem.localNetworkDenied":
+    "The browser does not let this page reach {host}, which is on your own machine or network. Allow access to the local network in the site settings beside this page's address, and try again. A page that came over http is never allowed.",
+  "problem.webPage":
+    "A web page came from {host} in place of the API's answer: a warning or a sign-in of something in front of it. Open {api} in a tab, get past that page, and try again here.",
   "problem.down": "Nothing answers at {host}. The API may be stopped, or its address wrong.",
   "problem.timeout": "The API at {host} did not answer within {seconds} seconds. It may be starting: try again.",
   "problem.notPurrdict": "{host} answers, but not as this API. Check its address in the settings.",
@@ -89,13 +104,16 @@ const en = {
   "answer.waiting": "Waiting its turn",
   "answer.cancel": "Cancel",
   "answer.failed": "No answer",
-  "answer.unrecognized": ({ labels }) => `Not ${listOf("disjunction").format(labels.map(withArticle))}`,
-  "answer.unrecognized.note": ({ labels, guess }) =>
-    `This does not look like ${listOf("disjunction").format(labels.map(withArticle))}. If it had to choose, the network would say ${guess}.`,
+  "answer.neither": ({ labels: [first, second] }) => `Neither ${first} nor ${second}`,
+  "answer.neither.note": ({ labels: [first, second], label }) =>
+    `This looks like neither ${first} nor ${second}. If it had to choose, the network would say ${label}.`,
+  "answer.none": "None of the {count} classes",
+  "answer.none.note": "This looks like none of the {count} classes. If it had to choose, the network would say {label}.",
   "answer.sure": "{confidence} sure",
   "answer.say": "{label}, {confidence} sure",
   "answer.label": ({ label }) => capital(label),
   "answer.probabilities": "Probabilities",
+  "answer.rest": "{count} others, {together} together",
   "answer.photo": "Photo {name}",
   "answer.photo.heat": "Photo {name} with a heat map. Most speaks for {label} {place}.",
   "answer.photo.cold": "Photo {name} with a heat map. Nothing in it speaks for {label}.",
@@ -137,7 +155,7 @@ const en = {
   "batch.progress": ({ done, count }) => `${done} of ${count} answered`,
   "batch.done": ({ counts }) => listOf("unit").format(counts),
   "batch.count": "{count} × {label}",
-  "batch.neither": "neither",
+  "batch.others": "{count} × other classes",
   "batch.failed": "no answer",
   "batch.json": "Download all as JSON",
   "batch.say.done": ({ count, counts }) => `All ${photos(count)} are done: ${listOf("unit").format(counts)}`,
@@ -149,6 +167,7 @@ const en = {
   "tile.busy": "looking",
   "tile.failed": "no answer",
   "tile.neither": "neither",
+  "tile.none": "none of them",
   "tile.name": "{name}: ",
 
   "settings.open": "Settings",
@@ -164,7 +183,7 @@ const en = {
   "footer.model": "Model {version}: {parameters} parameters, {accuracy} of the test photos right.",
   "footer.model.short": "Model {version}.",
   "footer.docs": "API documentation",
-  "footer.samples": "Sample photos: Stéfan van der Walt and Rachel Michetti (CC0), SpaceX (public domain).",
+  "footer.samples": "Sample photos: {credits}.",
 };
 
 const languages = { en };
@@ -176,9 +195,33 @@ const strings = languages[language];
 export function text(key, values = {}) {
   const entry = strings[key];
   if (entry === undefined) throw new Error(`No text for ${key}`);
-  if (typeof entry === "function") return entry(values);
-  return entry.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  const words = { ...values };
+  if (values.label !== undefined) words.label = shown(values.label);
+  if (values.labels) words.labels = values.labels.map(shown);
+  if (typeof entry === "function") return entry(words);
+  return entry.replace(/\{(\w+)\}/g, (_, name) => words[name] ?? "");
 }
+
+/** Letters that are written from right to left. Within a sentence they would carry its full stop along. */
+const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Nko}\p{Script=Syriac}\p{Script=Thaana}]/u;
+const [ISOLATE, END_OF_ISOLATE] = ["\u2068", "\u2069"];
+
+/** A label as people read it: folders have underscores where they mean spaces (api/_labels.py does the same). */
+export function shown(label) {
+  const words = String(label).replace(/[_\s]+/g, " ").trim() || String(label);
+  return RIGHT_TO_LEFT.test(words) ? ISOLATE + words + END_OF_ISOLATE : words;
+}
+
+const NAMED_AT_MOST = 5;
+const NAMED_CHARACTERS = 60;
+
+/** Whether these labels fit into a sentence. More, or longer ones, are counted (api/_labels.py does the same). */
+export function areNamed(labels) {
+  return labels.length <= NAMED_AT_MOST && [...labels.map(shown).join("")].length <= NAMED_CHARACTERS;
+}
+
+/** Words as a list within a sentence: "a, b, and c". */
+export const listed = (words) => new Intl.ListFormat(language, { type: "conjunction" }).format(words);
 
 /** Fills every element that names its text: data-text for the content, data-label for the accessible name. */
 export function fillIn(root) {

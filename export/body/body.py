@@ -127,7 +127,9 @@ def encode(features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 
 def decode(codes: NDArray[np.uint8], levels: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """What `encode` kept of features: float32 [M, C]."""
-    numbers = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), 2 * codes.shape[1])[:, : len(levels)]
+    numbers = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), 2 * codes.shape[1])[
+        :, : len(levels)
+    ]
     return np.take_along_axis(levels.astype(np.float32).T, numbers.astype(np.intp), axis=0)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tqdm import tqdm
 
 from api._classifier import available_cpus
@@ -25,6 +25,7 @@ from export.body.body import Body
 from export.errors import ExportError
 from export.files import printable
 from export.photos.find import Photos
+from export.photos.hashes import difference_hash
 
 # On the training side the user owns the photos: the service's limit against hostile uploads has no place here.
 MAX_PIXELS = 1_000_000_000
@@ -70,6 +71,7 @@ class Cache:
 
     def __init__(self, folder: Path | None, body: Body) -> None:
         self.problem = ""
+        self.folder = folder
         self._table: sqlite3.Connection | None = None
         if folder is None:
             return
@@ -130,7 +132,7 @@ def extract(
 
     Photos that cannot be read are skipped and named. Raises ExportError if none can be read.
     """
-    values = _allocate((len(photos), len(views), body.channels))
+    values = _allocate((len(photos), len(views), body.channels), cache)
     hashes = np.zeros(len(photos), dtype=np.uint64)
     digests: list[bytes] = []
     kept: list[int] = []
@@ -184,12 +186,6 @@ class _Extractor:
         return difference_hash(pixels), self.body.normalise(maps.mean(axis=(2, 3)))
 
 
-def difference_hash(pixels: NDArray[np.uint8]) -> int:
-    """64 bits: where a photo gets brighter from left to right, on a grid of 8 x 9 cells. Near copies differ in few."""
-    small = np.asarray(Image.fromarray(pixels).convert("L").resize((9, 8), Image.Resampling.BOX), dtype=np.int16)
-    return int.from_bytes(np.packbits(small[:, 1:] > small[:, :-1]).tobytes(), "big")
-
-
 def _chunk(
     extractor: _Extractor, paths: Sequence[Path], cache: Cache, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, _One | str]]:
@@ -237,11 +233,9 @@ def _read(path: Path) -> bytes | str:
         return f"it cannot be read: {error.strerror}"
 
 
-def _allocate(shape: tuple[int, ...]) -> NDArray[np.float32]:
+def _allocate(shape: tuple[int, ...], cache: Cache) -> NDArray[np.float32]:
     if int(np.prod(shape)) * 4 <= IN_MEMORY:
         return np.zeros(shape, dtype=np.float32)
-    import tempfile
-
     # Deleted with the process: what counts is in the cache.
-    file = tempfile.TemporaryFile(dir=os.environ.get("PURRDICT_CACHE") or None)  # noqa: SIM115
+    file = tempfile.TemporaryFile(dir=None if cache.problem else cache.folder)  # noqa: SIM115
     return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

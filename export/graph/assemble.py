@@ -6,6 +6,8 @@ float32 [N], one less the probability of none of them; `heatmap` float32 [N, K, 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -25,7 +27,7 @@ def assemble(body: Body, head: Head, temperature: float) -> bytes:
     graph = model.graph
     features = graph.output[0].name
     labels = len(weights)
-    constants = {
+    constants: dict[str, NDArray[Any]] = {
         "stored_weights": weights,
         "head_bias": bias,
         "typical_features": body.mean.reshape(1, -1, 1, 1),

@@ -31,11 +31,11 @@ _PLAIN = ("Transpose", "Cast", "Sub", "Div")
 _QUANTIZED = (*_PLAIN, "QuantizeLinear", "DequantizeLinear", "Conv")
 
 
-class _Calibration(CalibrationDataReader):
+class _Calibration(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, pixels: np.ndarray) -> None:
         self.batches = iter([pixels[i : i + BATCH] for i in range(0, len(pixels), BATCH)])
 
-    def get_next(self) -> dict[str, np.ndarray] | None:  # type: ignore[override]
+    def get_next(self) -> dict[str, np.ndarray] | None:
         batch = next(self.batches, None)
         return None if batch is None else {"pixels": np.ascontiguousarray(batch)}
 

@@ -48,16 +48,14 @@ def recognized(logits: NDArray[np.float64], at: float = 1.0) -> NDArray[np.float
 
 
 def threshold(
-    own: NDArray[np.float64], others: NDArray[np.float64], refuse: float = REFUSE, spare: float = SPARE
+    own: NDArray[np.float64], *others: NDArray[np.float64], refuse: float = REFUSE, spare: float = SPARE
 ) -> float:
-    """The lowest score at which the share `refuse` of `others` is rejected, as long as no more than the share `spare`
-    of `own` is; that bound decides where there are no others.
+    """The lowest score at which the share `refuse` of each group of `others` is rejected, as long as no more than the
+    share `spare` of `own` is; that bound decides where there are no others.
 
     It has six digits, rounded down: rounded up, it would reject the photo that it was taken from.
     """
     ordered = np.sort(own)
     bound = float(ordered[int(spare * len(ordered))])
-    wanted = bound
-    if len(others):
-        wanted = float(np.sort(others)[math.ceil(refuse * len(others)) - 1]) + 2e-6
-    return math.floor(min(bound, wanted) * 1e6) / 1e6
+    wanted = [float(np.sort(some)[math.ceil(refuse * len(some)) - 1]) + 2e-6 for some in others if len(some)]
+    return math.floor(min(bound, max(wanted, default=bound)) * 1e6) / 1e6

@@ -123,7 +123,9 @@ def _neither(scores: Scores) -> dict[str, Any]:
         "neither_unrecognized": rejected / len(others),
         "neither_unrecognized_interval": wilson(rejected, len(others)),
         "neither_auroc": auroc(own, others),
-        "neither_unrecognized_at": {f"{share:g}": rejected_at(own, others, share) for share in OPERATING_POINTS},
+        "neither_unrecognized_at": {
+            f"{share:g}": rejected_at(own, others, share) for share in OPERATING_POINTS
+        },
     }
 
 
@@ -144,7 +146,13 @@ def by_kind(scores: Scores) -> list[dict[str, Any]]:
         own = target < len(scores.labels)
         right = float((scores.predicted[some] == target).mean()) if own else unrecognized
         lines.append(
-            {"class": names[target], "kind": kind, "photos": len(some), "right": right, "unrecognized": unrecognized}
+            {
+                "class": names[target],
+                "kind": kind,
+                "photos": len(some),
+                "right": right,
+                "unrecognized": unrecognized,
+            }
         )
     return sorted(lines, key=lambda line: (line["class"] == "none", line["right"]))
 

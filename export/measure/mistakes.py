@@ -24,8 +24,14 @@ def draw(scores: Scores, path: Path) -> int:
     names = (*scores.labels, "none of them")
     cells = []
     for i in rows[:MOST]:
-        said = f"{names[scores.predicted[i]]} {scores.probabilities[i].max():.0%}" if accepted[i] else "unrecognized"
-        cells.append((scores.paths[i], (f"said {said}", f"is {names[scores.targets[i]]}", scores.paths[i].name)))
+        said = (
+            f"{names[scores.predicted[i]]} {scores.probabilities[i].max():.0%}"
+            if accepted[i]
+            else "unrecognized"
+        )
+        cells.append(
+            (scores.paths[i], (f"said {said}", f"is {names[scores.targets[i]]}", scores.paths[i].name))
+        )
     if cells:
         sheet.draw(cells, path)
     return len(rows)

@@ -109,7 +109,13 @@ def score_histogram(scores: Scores, path: Path) -> None:
     edges = np.linspace(-11.6, 11.6, 41)
     for name, rows in (("photos of the labels", scores.labelled), ("photos of none", ~scores.labelled)):
         if rows.any():
-            axes.hist(logit[rows], edges, weights=np.full(rows.sum(), 1 / rows.sum()), alpha=0.5, label=name)
+            axes.hist(
+                logit[rows],
+                edges.tolist(),
+                weights=np.full(rows.sum(), 1 / rows.sum()),
+                alpha=0.5,
+                label=name,
+            )
     cut = min(max(scores.threshold, 1e-5), 1 - 1e-5)
     axes.axvline(np.log(cut / (1 - cut)), color="k", linestyle=":", label=f"threshold {scores.threshold:.3f}")
     ticks = np.array([0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999])
@@ -141,7 +147,11 @@ def learning_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
     loss = axes.plot(epochs, [line["loss"] for line in lines], ".-", color="tab:gray")
     accuracy = right.plot(epochs, [100 * line["val_accuracy"] for line in lines], ".-", color="tab:blue")
     figure.legend(
-        [*loss, *accuracy], ["training loss", "val accuracy"], loc="outside upper center", ncols=2, frameon=False
+        [*loss, *accuracy],
+        ["training loss", "val accuracy"],
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
     )
     _save(figure, path)
 

@@ -19,6 +19,7 @@ from api._registry import Model
 from export.errors import ExportError
 from export.files import printable
 from export.photos.find import Photos
+from export.photos.hashes import difference_hash
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Scores:
     skipped: tuple[str, ...] = ()
     # sha256 of each file; empty where the answers are not of files.
     digests: tuple[bytes, ...] = ()
+    # Difference hash of each photo, likewise.
+    hashes: tuple[int, ...] = ()
 
     def take(self, rows: Sequence[int]) -> Scores:
         """Only these photos' answers."""
@@ -44,6 +47,7 @@ class Scores:
             probabilities=self.probabilities[rows], recognized=self.recognized[rows],
             kinds=tuple(self.kinds[i] for i in rows) if self.kinds else (),
             digests=tuple(self.digests[i] for i in rows) if self.digests else (),
+            hashes=tuple(self.hashes[i] for i in rows) if self.hashes else (),
         )  # fmt: skip
 
     @property
@@ -52,7 +56,7 @@ class Scores:
 
     @property
     def predicted(self) -> NDArray[np.int64]:
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def accepted(self) -> NDArray[np.bool_]:
@@ -87,7 +91,7 @@ def score(
     """
     classifier = Classifier(model, threads=1)
 
-    def ask(path: Path) -> tuple[Prediction, bytes] | str:
+    def ask(path: Path) -> tuple[Prediction, bytes, int] | str:
         try:
             content = path.read_bytes()
             pixels = decode(change(content) if change else content, model.input_size, max_pixels).pixels
@@ -95,11 +99,10 @@ def score(
             return str(error)
         except OSError as error:
             return f"it cannot be read: {error.strerror}"
-        return classifier.predict(pixels[None])[0], hashlib.sha256(content).digest()
+        return classifier.predict(pixels[None])[0], hashlib.sha256(content).digest(), difference_hash(pixels)
 
     kept: list[int] = []
-    answers: list[Prediction] = []
-    digests: list[bytes] = []
+    answers: list[tuple[Prediction, bytes, int]] = []
     skipped: list[str] = []
     with ThreadPoolExecutor(available_cpus()) as pool:
         results = tqdm(pool.map(ask, photos.paths), title, len(photos), unit=" photos", mininterval=0.5)
@@ -109,29 +112,38 @@ def score(
                     skipped.append(f"{printable(photos.paths[i])}: {result}")
                 else:
                     kept.append(i)
-                    answers.append(result[0])
-                    digests.append(result[1])
+                    answers.append(result)
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
             raise
     if not kept:
         raise ExportError(f"None of the {len(photos)} photos can be read. {skipped[0] if skipped else ''}")
     some = photos.take(kept)
+    predictions, digests, hashes = zip(*answers, strict=True)
     return Scores(
-        model.labels, model.recognized_threshold, some.paths, np.asarray(some.targets, dtype=np.int64),
-        np.asarray([list(answer.probabilities.values()) for answer in answers], dtype=np.float64),
-        np.asarray([answer.recognized_score for answer in answers], dtype=np.float64), some.kinds, tuple(skipped),
-        tuple(digests),
-    )  # fmt: skip
+        model.labels,
+        model.recognized_threshold,
+        some.paths,
+        np.asarray(some.targets, dtype=np.int64),
+        np.asarray([list(each.probabilities.values()) for each in predictions], dtype=np.float64),
+        np.asarray([each.recognized_score for each in predictions], dtype=np.float64),
+        some.kinds,
+        tuple(skipped),
+        digests,
+        hashes,
+    )
 
 
 def latency_ms(model: Model, runs: int = 40) -> float:
-    """Median milliseconds of one prediction, resized pixels to answer, on one thread."""
+    """Median milliseconds of one prediction, resized pixels to answer, on one thread.
+
+    CPU time of that thread: on a busy machine the clock on the wall would measure the others.
+    """
     classifier = Classifier(model, threads=1)
     pixels = np.zeros((1, model.input_size, model.input_size, 3), dtype=np.uint8)
     times = []
     for _ in range(runs + 5):
-        started = time.perf_counter()
+        started = time.thread_time()
         classifier.predict(pixels)
-        times.append((time.perf_counter() - started) * 1e3)
+        times.append((time.thread_time() - started) * 1e3)
     return float(np.median(times[5:]))

@@ -92,7 +92,9 @@ class _Ignored:
     def remarks(self) -> tuple[str, ...]:
         lines = []
         if self.suffixes:
-            kinds = ", ".join(f"{n} {suffix or 'without a suffix'}" for suffix, n in self.suffixes.most_common(6))
+            kinds = ", ".join(
+                f"{n} {suffix or 'without a suffix'}" for suffix, n in self.suffixes.most_common(6)
+            )
             lines.append(f"{sum(self.suffixes.values())} files are no photos by their names: {kinds}")
         if self.folders:
             lines.append(f"ignored folders: {_some(self.folders)}")
@@ -146,7 +148,8 @@ def find_split(
 
     Returns them with the remarks. Raises DataError when there are none of the labels.
     """
-    photos, remarks = Photos(tuple(labels)), []
+    photos = Photos(tuple(labels))
+    remarks: list[str] = []
     for found in [*(find(root, labels) for root in roots), *(find_neither(root, labels) for root in neither)]:
         for name in SPLITS:
             if split in (name, "all"):
@@ -195,12 +198,13 @@ def label_of(folder: Path) -> str:
     Raises DataError for a name that cannot be written as UTF-8.
     """
     try:
-        folder.name.encode("utf-8")
-    except UnicodeEncodeError:
+        # The bytes on disk: under a locale that is not UTF-8, Python's own name for them is another.
+        name = os.fsencode(folder.name).decode("utf-8")
+    except UnicodeDecodeError:
         raise DataError(
             f"The name of the class folder {printable(folder)} is not UTF-8, so no answer could hold it. Rename it."
         ) from None
-    return unicodedata.normalize("NFC", folder.name).strip()
+    return unicodedata.normalize("NFC", name).strip()
 
 
 def _class_folders(root: Path, ignored: _Ignored) -> dict[str, list[Path]]:
@@ -244,7 +248,9 @@ def _photos(root: Path, labels: tuple[str, ...], ignored: _Ignored) -> Photos:
     photos = Photos(labels)
     folders = _class_folders(root, ignored)
     known = {label.casefold(): target for target, label in enumerate(labels)}
-    ignored.strangers += [printable(f.name) for key, same in folders.items() if key not in known for f in same]
+    ignored.strangers += [
+        printable(f.name) for key, same in folders.items() if key not in known for f in same
+    ]
     for key, target in known.items():
         for folder in folders.get(key, ()):
             paths = list(_walk(folder, ignored))
@@ -259,7 +265,9 @@ def _none_of(root: Path | None, labels: tuple[str, ...], ignored: _Ignored) -> P
     if root is None:
         return Photos(labels)
     paths = list(_walk(root, ignored))
-    return Photos(labels, tuple(paths), (len(labels),) * len(paths), tuple(_kind(path, root) for path in paths))
+    return Photos(
+        labels, tuple(paths), (len(labels),) * len(paths), tuple(_kind(path, root) for path in paths)
+    )
 
 
 def _kind(path: Path, root: Path) -> str:

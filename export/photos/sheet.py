@@ -27,7 +27,12 @@ def draw(cells: Sequence[tuple[Path, Sequence[str]]], path: Path) -> None:
         sheet.paste(small, (left + (SIDE - small.width) // 2, top + (SIDE - small.height) // 2))
         for number, line in enumerate(lines):
             text = _fitting(printable(line), font)
-            pen.text((left + 4, top + SIDE + number * LINE), text, fill="black" if number == 0 else "gray", font=font)
+            pen.text(
+                (left + 4, top + SIDE + number * LINE),
+                text,
+                fill="black" if number == 0 else "gray",
+                font=font,
+            )
     with replacing(path) as beside:
         sheet.save(beside)
 
@@ -37,7 +42,9 @@ def _thumbnail(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.draft("RGB", (SIDE, SIDE))
             photo = ImageOps.exif_transpose(image).convert("RGB")
-    except Exception:  # whatever is wrong with a photo here: it was readable before, and a gap in a sheet does no harm
+    except (
+        Exception
+    ):  # whatever is wrong with a photo here: it was readable before, and a gap in a sheet does no harm
         return Image.new("RGB", (SIDE // 2, SIDE // 2), "lightgray")
     photo.thumbnail((SIDE - 6, SIDE - 6))
     return photo

@@ -2,36 +2,42 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.evaluate import table
+from export.measure import tables
+from export.publish.honesty import figures_of
 
 _PLOTS = {
+    "confusion.png": "Confusion matrix",
+    "reliability.png": "Reliability diagram",
+    "recognized.png": "How much photos look like any of the classes",
+    "robustness.png": "Accuracy against compression and size of the upload",
     "learning.png": "Learning curves",
-    "confusion.png": "Confusion matrix, test",
-    "reliability.png": "Reliability diagram, test",
-    "recognized.png": "How much photos look like any label, test",
-    "robustness.png": "Accuracy against compression and size of the upload, test",
 }
 
 
 def write(metadata: dict[str, Any], folder: Path) -> str:
     """The card's Markdown; plots that lie in `folder` are shown."""
     sections = [
-        _head(metadata), _figures(metadata), _masking(metadata), _training(metadata), _seeds(metadata),
-        _limits(metadata), _images(folder), _licence(),
+        _head(metadata), _problems(metadata), _figures(metadata), _kinds(metadata), _masking(metadata),
+        _training(metadata), _limits(metadata), _images(folder), _licence(metadata),
     ]  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
+def _named(labels: list[str]) -> str:
+    if len(labels) > 12:
+        return f"{len(labels)} classes"
+    return ", ".join(labels[:-1]) + f" and {labels[-1]}"
+
+
 def _head(metadata: dict[str, Any]) -> str:
     weights = metadata["weights"]
+    labels = [tables.cell(label) for label in metadata["labels"]]
     return f"""# Purrdict {metadata["version"]}
 
-Tells {" from ".join(metadata["labels"])}, and both from photos of neither.
+Tells apart {_named(labels)}, and says when a photo shows none of them.
 
 | | |
 | --- | --- |
@@ -40,27 +46,51 @@ Tells {" from ".join(metadata["labels"])}, and both from photos of neither.
 | input | uint8 RGB, {metadata["input_size"]} x {metadata["input_size"]} pixels, the whole photo squashed |
 | weights | {weights["bytes"] / 1e6:.2f} MB, {weights["precision"]}, ONNX opset {weights["opset"]} |
 | sha256 | `{weights["sha256"]}` |
-| temperature | {metadata["temperature"]:.3f}, chosen on val |
-| recognized from | {metadata["thresholds"]["recognized"]}, chosen on val |
+| temperature | {metadata["temperature"]:.3f}, chosen on {metadata["chosen_on"]} |
+| recognized from | {metadata["thresholds"]["recognized"]}, chosen on {metadata["chosen_on"]} |
+| one photo on one thread | {metadata["latency_ms"]:.1f} ms on {metadata["training"]["hardware"]} |
 | published | {metadata["created"]} |"""
 
 
+def _problems(metadata: dict[str, Any]) -> str:
+    if not metadata.get("problems"):
+        return ""
+    return "## Published all the same\n\n" + "\n".join(f"- {problem}." for problem in metadata["problems"])
+
+
 def _figures(metadata: dict[str, Any]) -> str:
-    parts = [
-        "## Figures\n\nMeasured on the int8 file through the code that serves it. Everything was chosen on val."
-    ]
-    for split in ("test", "val"):
-        parts.append(f"### {split}\n\n{table(metadata['metrics'][split])}")
+    name, figures = figures_of(metadata)
+    recipe = metadata["training"]["recipe"]
+    crossed = (
+        f"By {recipe['folds']}-fold cross-validation: each photo was judged by a head fitted without it. Photos of "
+        "none of the classes are those of all kinds of things that the body brings along, and any that were given."
+    )
+    if name == "test":
+        parts = [
+            "## Figures\n\nOn the test photos, through the code that serves them. Nothing was chosen on them.",
+            tables.figures(figures), tables.per_class(figures),
+            f"### Cross-validation\n\n{crossed}", tables.figures(metadata["metrics"]["cross_validation"]),
+        ]  # fmt: skip
+    else:
+        parts = [
+            f"## Figures\n\nThere were no test photos. {crossed}", tables.figures(figures), tables.per_class(figures),
+        ]  # fmt: skip
     return "\n\n".join(parts)
 
 
+def _kinds(metadata: dict[str, Any]) -> str:
+    lines = figures_of(metadata)[1].get("by_kind", [])
+    table = tables.kinds(lines)
+    return f"### By kind of photo, the worst first\n\n{table}" if table else ""
+
+
 def _masking(metadata: dict[str, Any]) -> str:
-    hot, cold = metadata["masking"].get("hot"), metadata["masking"].get("cold")
+    hot, cold = metadata.get("masking", {}).get("hot"), metadata.get("masking", {}).get("cold")
     if not hot or not cold:
         return ""
-    return f"""### Is the heatmap about the animal?
+    return f"""### Does the heatmap show what the answer depends on?
 
-On right answers of val, a quarter of the photo was painted over with its mean colour.
+On right answers, a quarter of the photo was painted over with its mean colour.
 
 | painted over | answers changed or unrecognized | probability left to the true label |
 | --- | --- | --- |
@@ -71,92 +101,49 @@ On right answers of val, a quarter of the photo was painted over with its mean c
 def _training(metadata: dict[str, Any]) -> str:
     training = metadata["training"]
     recipe = training["recipe"]
-    teacher = (
-        "It learned from the answers of a teacher, EfficientNet-Lite2 trained on ImageNet with a linear head for these "
-        f"labels, which looked at each photo once at {recipe['teacher_size']} pixels: which label, and which of "
-        "ImageNet's classes. Nothing of the teacher is published."
-        if recipe["teacher_size"]
-        else "It learned from the photos' labels alone."
+    rows: list[tuple[str, ...]] = [("class", "train", "val", "test")]
+    classes = list(training["classes"].items())
+    rows += [
+        (tables.cell(label), *(f"{n:,}" for n in counts.values()))
+        for label, counts in classes[: tables.MOST_ROWS]
+    ]
+    more = (
+        f"\n\nand {len(classes) - tables.MOST_ROWS} more classes." if len(classes) > tables.MOST_ROWS else ""
     )
-    if recipe.get("started_from"):
-        teacher = f"It started from the weights of {recipe['started_from']}. {teacher}"
-    runs = training.get("mean_of", [])
-    if len(runs) > 1:
-        others = ", ".join(runs[:-1])
-        teacher += f" The published weights are the mean of those of {others} and {runs[-1]}, which is described here."
-    share = recipe.get("collages", 0) if recipe["teacher_size"] else 0
-    collages = f", {share:.0%} of the crops with a part of another photo in them" if share else ""
-    size = recipe.get("patch_size", 0) if recipe["teacher_size"] else 0
-    patches = (
-        "; beside each crop a patch of any photo, turned, recoloured and mixed, about which the teacher was asked "
-        f"at {size} pixels"
-        if size
-        else ""
+    trained = (
+        "The network was trained on these photos first, and then the head was fitted on its features."
+        if recipe["finetune"]
+        else f"The body, {metadata['body']['name']}, was left as it is; only the head was fitted on these photos."
     )
-    if size and recipe.get("dreams"):
-        patches += (
-            "; half of the patches are parts of pictures made out of the photos by changing them until "
-            f"EfficientNet-Lite0 saw other classes of ImageNet's in them, of which there were {recipe['dreams']:,}"
-        )
-    notes = f"\n- {training['note']}" if training.get("note") else ""
+    shown = " and ".join(recipe["views"])
+    commands = "\n".join(dict.fromkeys(filter(None, (training["command"], training["publish_command"]))))
+    note = f"\n- {training['note']}" if training.get("note") else ""
     return f"""## Training
 
-- Data: {training["data"]}, {training["photos"]:,} photos.
-- {training["epochs"]} epochs: {_schedule(recipe["sizes"])}. {teacher}
-- SGD with Nesterov momentum, learning rate {recipe["learning_rate"]}, cosine schedule,
-  batches of {recipe["batch_size"]} per process,
-  weight decay {recipe["weight_decay"]}; random crops, flips, light and colour{collages}{patches};
-  mixup {recipe["mixup"] or "none"}; averaged weights (EMA {recipe["ema_decay"]}).
-- {training["hours"]} hours on {training["hardware"]}, bfloat16.
-- Commit `{training["commit"]}`, seed {recipe["seed"]}.{notes}
+{tables.aligned(rows)}{more}
+
+- {trained}
+- Recipe `{recipe["name"]}`: multinomial logistic regression, C = {recipe["c"]:g}; photos shown {shown}.
+- {training["seconds"]:.0f} seconds, {training["cpu_seconds"]:.0f} of CPU time, on {training["hardware"]}.
+- Commit `{training["commit"] or "unknown"}`.{note}
 
 ```
-{training["command"]}
-{training["publish_command"]}
+{commands}
 ```"""
-
-
-def _seeds(metadata: dict[str, Any]) -> str:
-    seeds = metadata["seeds"]
-    if len(seeds) < 2:
-        return ""
-    rows = "\n".join(
-        f"| {s['seed']} | {s['val_accuracy']:.2%} | {s.get('val_neither', 0):.1%} |" for s in seeds
-    )
-    rows += f"\n| mean ± standard deviation | {_spread(seeds, 'val_accuracy')} | {_spread(seeds, 'val_neither')} |"
-    return f"""## Seeds
-
-Runs that differ in nothing but the seed, each measured on val after its last epoch, in PyTorch, at the size that it was
-trained at. Epochs: {_schedule(seeds[0]["sizes"])}.
-
-| seed | accuracy | neither seen as neither |
-| --- | --- | --- |
-{rows}
-
-```
-{seeds[0]["command"]}
-```"""
-
-
-def _spread(seeds: list[dict[str, Any]], name: str) -> str:
-    values = [seed.get(name, 0.0) for seed in seeds]
-    return f"{statistics.mean(values):.2%} ± {statistics.stdev(values):.2%}"
-
-
-def _schedule(sizes: Sequence[Sequence[int]]) -> str:
-    return ", then ".join(f"{epochs} at {size} pixels" for size, epochs in sizes)
 
 
 def _limits(metadata: dict[str, Any]) -> str:
-    labels = " and ".join(metadata["labels"])
+    many = max(entry["train"] for entry in metadata["training"]["classes"].values())
+    few = min(entry["train"] for entry in metadata["training"]["classes"].values())
+    count = f"{few:,}" if few == many else f"{few:,} to {many:,}"
     return f"""## Limits
 
-- It knows {labels}. A photo that shows several of them gets one answer; drawings, toys and close relatives
-  are not tested.
-- `recognized` was learned from a small set of everyday photos. It will let some photos of neither pass.
-- The photos are pets at home and in shelters. Night, infrared and wildlife cameras were not seen in training.
-- The whole photo is squashed to a square: a small animal in a large photo may be missed.
-- Do not use it where a mistake harms an animal or a person."""
+- It knows these classes as they look in {count} photos of each. Photos taken elsewhere, by other cameras,
+  at other times of the day or year may look different: measure it on some of those before you rely on it.
+- A photo that shows several of the classes gets one answer.
+- It will recognize some photos that show none of the classes, and miss some that do: see the figures above.
+- The whole photo is squashed to a square: something small in a large photo may be missed.
+- Do not use it where a mistake harms a person or an animal."""
 
 
 def _images(folder: Path) -> str:
@@ -164,9 +151,16 @@ def _images(folder: Path) -> str:
     return "## Plots\n\n" + "\n\n".join(shown) if shown else ""
 
 
-def _licence() -> str:
-    return """## Licence
+def _licence(metadata: dict[str, Any]) -> str:
+    body = metadata["body"]
+    source = body.get("source", {})
+    if not source:
+        return (
+            "## Licence\n\nThe weights were trained on the photos above and on nothing else; their licence is for the "
+            "owner of the photos to state. No photo is part of the model."
+        )
+    return f"""## Licence
 
-The weights are under the project's MIT licence. They were trained on the Kaggle "Dogs vs. Cats" photos (Asirra, from
-Petfinder.com and Microsoft Research), which may not be passed on, and on photos of ImageNet categories; no photo is
-part of this repository. The weights of the EfficientNets that it learned from are under Apache-2.0."""
+The body's weights are those of {source["package"]} ({body["licence"]}; trained on
+{source["trained_on"]}), rounded to int8. The head was fitted on the photos above; its licence is for the owner of the
+photos to state. No photo is part of the model."""

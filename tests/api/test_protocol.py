@@ -4,8 +4,12 @@ import contextlib
 import re
 import socket
 import time
+from collections.abc import Iterator
 
-from tests.conftest import Server, connect
+import pytest
+
+from api import _server
+from tests.conftest import Server, connect, running_server
 
 
 def answers(connection: socket.socket) -> bytes:
@@ -107,3 +111,162 @@ def test_a_client_that_asks_before_it_sends_is_told_to_go_on(server: Server, cat
         assert connection.recv(65_536).startswith(b"HTTP/1.1 100")
         connection.sendall(body)
         assert b"HTTP/1.1 200" in answers(connection)
+
+
+# --- answers that come before the request has ended ----------------------------------------------------------------
+
+TIMES = 12
+BODY = bytes(3_000_000)
+FORM = b"Content-Type: multipart/form-data; boundary=edge"
+# How clients say that the connection is to be closed after the answer.
+CLOSING = {
+    "HTTP/1.0": (b"HTTP/1.0", b"Host: a"),
+    "HTTP/1.0 without a host": (b"HTTP/1.0", b"X: y"),
+    "Connection: close": (b"HTTP/1.1", b"Host: a\r\nConnection: close"),
+    "HTTP/1.0 asked to stay": (b"HTTP/1.0", b"Connection: keep-alive"),
+}
+# What the service answers without reading the rest of the body.
+EARLY = {
+    "a wrong key": (b"POST /predict", b"X-API-Key: wrong\r\nContent-Type: image/jpeg", b"401"),
+    "no key": (b"POST /predict/batch", FORM, b"401"),
+    "a key in the URL": (b"POST /predict?key=a", FORM, b"401"),
+    "too large": (b"POST /predict", b"X-API-Key: right\r\nContent-Type: image/jpeg", b"413"),
+    "no photo": (b"POST /predict", b"X-API-Key: right\r\nContent-Type: text/plain", b"422"),
+    "no form": (b"POST /predict", b"X-API-Key: right\r\nContent-Type: multipart/form-data", b"400"),
+    "no such path": (b"POST /nowhere", b"X: y", b"404"),
+    "no such method": (b"PUT /health", b"X: y", b"405"),
+    "another address": (b"POST /predict/", b"X: y", b"307"),
+    "no need of a body": (b"GET /health", b"X: y", b"200"),
+}
+
+
+@pytest.fixture(scope="module")
+def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that wants the key `right`, and no photo over 100,000 bytes."""
+    log = tmp_path_factory.mktemp("strict") / "log"
+    with running_server(log, API_KEYS="right", MAX_UPLOAD_BYTES="100000") as running:
+        yield running
+
+
+def upload(
+    server: Server, start: bytes, headers: bytes, closing: tuple[bytes, bytes], chunked: bool
+) -> bytes:
+    """Sends all of a large body before it reads, as nginx and simple clients do; returns the answer."""
+    version, more = closing
+    length = b"Transfer-Encoding: chunked" if chunked else b"Content-Length: %d" % len(BODY)
+    body = b"%x\r\n%s\r\n0\r\n\r\n" % (len(BODY), BODY) if chunked else BODY
+    with connect(server) as connection:
+        connection.sendall(
+            b"\r\n".join([b" ".join([start, version]), more, headers, length, b"", b""]) + body
+        )
+        received = b""
+        while data := connection.recv(65_536):
+            received += data
+        return received
+
+
+@pytest.mark.parametrize("why", EARLY)
+@pytest.mark.parametrize("closing", CLOSING)
+def test_an_early_answer_reaches_a_client_that_sends_on_and_wants_the_connection_closed(
+    strict: Server, why: str, closing: str
+) -> None:
+    start, headers, status = EARLY[why]
+    for turn in range(TIMES):
+        chunked = turn % 2 == 1 and closing == "Connection: close"
+        answer = upload(strict, start, headers, CLOSING[closing], chunked)
+        assert answer[9:12] == status, f"turn {turn}: {answer[:100]!r}"
+        head, body = answer.split(b"\r\n\r\n", 1)
+        length = re.search(rb"content-length: (\d+)", head)
+        assert length, "the answer says where it ends"
+        assert len(body) == int(length[1])
+
+
+def test_a_request_that_is_no_http_gets_its_400_while_it_goes_on_sending(server: Server) -> None:
+    for start in (
+        b"GET /health HTTP/1.1\r\nX-Long: ",
+        b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+    ):
+        for _ in range(TIMES):
+            with connect(server) as connection:
+                connection.sendall(start + b"a" * 3_000_000)
+                answer = b""
+                while data := connection.recv(65_536):
+                    answer += data
+            assert answer.startswith(b"HTTP/1.1 400"), answer
+
+
+def test_a_client_whose_whole_request_was_read_need_not_wait_for_the_end(
+    server: Server, cat_jpeg: bytes
+) -> None:
+    start = time.monotonic()
+    with connect(server) as connection:
+        connection.sendall(post(cat_jpeg, b"Connection: close"))
+        assert b"HTTP/1.1 200" in answers(connection)
+    with connect(server) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.0\r\nContent-Length: 9\r\n\r\n")
+        time.sleep(0.2)
+        connection.sendall(b"the rest!")
+        assert b"404" in answers(connection)
+        # Closed, not only done with writing: whatever follows is no longer taken.
+        assert refuses_more(connection)
+    assert time.monotonic() - start < _server.LINGER_S / 2
+
+
+def refuses_more(connection: socket.socket) -> bool:
+    """Whether the other side soon takes no further bytes."""
+    with contextlib.suppress(ConnectionError):
+        for _ in range(200):
+            connection.sendall(b"more")
+            time.sleep(0.02)
+        return False
+    return True
+
+
+def test_a_refused_client_that_never_ends_is_let_go_after_so_many_bytes(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.0\r\nContent-Length: 99000000000\r\n\r\n")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 10 * _server.LINGER_BYTES:
+                sent += connection.send(bytes(1_000_000))
+        assert _server.LINGER_BYTES <= sent < _server.LINGER_BYTES + 20_000_000
+
+
+def test_a_connection_that_stays_open_takes_no_endless_body_either(server: Server) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 99000000000\r\n\r\n")
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 10 * _server.LINGER_BYTES:
+                sent += connection.send(bytes(1_000_000))
+        assert _server.LINGER_BYTES <= sent < _server.LINGER_BYTES + 20_000_000
+
+
+def test_a_refused_upload_that_stalls_for_seconds_is_still_heard_out_and_its_connection_goes_on(
+    server: Server,
+) -> None:
+    with connect(server) as connection:
+        connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbegun")
+        time.sleep(6)  # an idle connection is closed after five
+        connection.sendall(b"done" + b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers(connection)) == [b"404", b"200"]
+
+
+def test_what_follows_a_request_that_closes_the_connection_is_not_answered(server: Server) -> None:
+    with connect(server) as connection:
+        first = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
+        connection.sendall(first)
+        answer = b""
+        while not answer.endswith(b"}"):
+            answer += connection.recv(65_536)
+        assert answer.startswith(b"HTTP/1.1 404")
+        connection.sendall(b"12345GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert answers(connection) == b""
+
+
+def test_the_end_of_the_answer_is_seen_before_the_body_has_been_sent(server: Server) -> None:
+    # An HTTP/1.0 client may read until the connection ends, and only then notice that it was refused.
+    with connect(server) as connection:
+        connection.settimeout(3)
+        connection.sendall(b"POST /nowhere HTTP/1.0\r\nContent-Length: 1000\r\n\r\nbegun")
+        assert answers(connection).startswith(b"HTTP/1.1 404")

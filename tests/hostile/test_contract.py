@@ -34,12 +34,11 @@ def test_thousands_of_cases_are_answered_as_documented(server: Server) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/predict", "/predict/batch", "/model/info", "/nowhere"])
-@pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "TRACE", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("method", ["OPTIONS", "TRACE", "PUT", "PATCH", "DELETE"])
 def test_a_method_that_is_not_documented_is_refused_in_a_sentence(
     client: httpx.Client, method: str, path: str
 ) -> None:
     response = client.request(method, path)
     assert response.status_code == (404 if path == "/nowhere" else 405)
     assert path == "/nowhere" or response.headers["Allow"]
-    if method != "HEAD":
-        assert response.json()["detail"]
+    assert response.json()["detail"]

@@ -125,6 +125,34 @@ def test_a_client_that_drips_its_photo_gets_a_408_it_can_read(impatient: Server)
         assert ended(connection)
 
 
+def test_a_refused_client_that_drips_on_is_let_go_where_the_connection_is_to_be_closed_too(
+    impatient: Server,
+) -> None:
+    for start in (b"POST /nowhere HTTP/1.0\r\n", b"POST /nowhere HTTP/1.1\r\nConnection: close\r\n"):
+        with connect(impatient) as connection:
+            connection.sendall(start + b"Host: a\r\nContent-Length: 99999\r\n\r\n")
+            begun = time.monotonic()
+            with contextlib.suppress(OSError):
+                while time.monotonic() < begun + 9:
+                    connection.sendall(b"x")
+                    time.sleep(0.05)
+            assert time.monotonic() < begun + 8, "further bytes buy no further time"
+
+
+def test_a_client_that_drips_its_photo_reads_the_408_where_the_connection_is_to_be_closed(
+    impatient: Server,
+) -> None:
+    with connect(impatient) as connection:
+        connection.sendall(
+            b"POST /predict HTTP/1.0\r\nContent-Type: image/jpeg\r\nContent-Length: 999\r\n\r\nx"
+        )
+        answer = b""
+        while data := connection.recv(65_536):
+            answer += data
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"took over" in answer
+
+
 def test_a_client_that_never_reads_its_answer_is_let_go(impatient: Server) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -172,7 +200,9 @@ def test_a_413_is_read_by_every_client_that_is_still_sending(serve: Callable[...
     assert session.post(url, files={"file": body}).status_code == 413
     assert httpx.post(url, files={"file": body}, trust_env=False).status_code == 413
     if curl := shutil.which("curl"):
-        for extra in ([], ["-H", "Expect:"], ["-H", "Expect:", "-H", "Transfer-Encoding: chunked"]):
+        closing = ["-H", "Expect:", "-H", "Connection: close"]
+        chunked = ["-H", "Expect:", "-H", "Transfer-Encoding: chunked"]
+        for extra in ([], ["-H", "Expect:"], chunked, closing, ["--http1.0", "-H", "Expect:"]):
             command = [curl, "-sS", "--noproxy", "*", "-F", "file=@-;filename=a.jpg", *extra, url]
             result = subprocess.run(command, input=body, capture_output=True, check=True)
             assert b"100,000 bytes" in result.stdout

@@ -1,15 +1,18 @@
 """What the platform tests share: their tools, a copy of the checkout to build in, and environments without secrets."""
 
+import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, SETTINGS, encode, missing
+from tests.conftest import ROOT, SETTINGS, encode, free_port, missing
 from tests.platforms import pythons
 
 # Where .ci/platforms installs; a program on PATH does as well.
@@ -61,6 +64,52 @@ def copy_checkout(target: Path) -> Path:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     return target
+
+
+@contextlib.contextmanager
+def running_nginx(folder: Path, site: str) -> Iterator[str]:
+    """A real nginx that serves these `server` and `upstream` blocks, with PORT for its port; yields its address."""
+    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or tool("nginx")
+    port = free_port()
+    known = (Path("/etc/nginx/mime.types"), Path("/usr/local/etc/nginx/mime.types"))
+    types = next(path for path in known if path.exists())
+    temporary = " ".join(
+        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(
+        f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"
+        f"{'user root;' if os.geteuid() == 0 else ''}\n"
+        f"http {{ include {types}; default_type application/octet-stream; access_log off; {temporary}\n"
+        f"{site.replace('PORT', str(port))}\n}}"
+    )
+    options = ["-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "error.log")]
+    process = subprocess.Popen([nginx, *options])
+    try:
+        address = f"http://127.0.0.1:{port}"
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline and process.poll() is None:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(address, trust_env=False, timeout=10)
+                break
+            time.sleep(0.05)
+        assert process.poll() is None, (folder / "error.log").read_text()
+        yield address
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def compose_nginx(api_port: str, web: Path) -> str:
+    """deploy/nginx.conf for running_nginx: the API on this port, the page in this folder."""
+    site = (ROOT / "deploy/nginx.conf").read_text(encoding="utf-8")
+    for old, new in [
+        ("server api:8000", f"server 127.0.0.1:{api_port}"),
+        ("listen 8080", "listen 127.0.0.1:PORT"),
+        ("/usr/share/nginx/html", str(web)),
+    ]:
+        assert old in site
+        site = site.replace(old, new)
+    return site
 
 
 @pytest.fixture(scope="session")

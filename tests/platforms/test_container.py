@@ -22,7 +22,15 @@ import pytest
 import yaml
 
 from tests.conftest import ROOT, free_port, require_program
-from tests.platforms.conftest import bare_environment, copy_checkout, platform_python, run, tool
+from tests.platforms.conftest import (
+    bare_environment,
+    compose_nginx,
+    copy_checkout,
+    platform_python,
+    run,
+    running_nginx,
+    tool,
+)
 
 pytestmark = pytest.mark.platform
 
@@ -195,50 +203,10 @@ def test_a_registry_without_a_model_makes_the_container_unhealthy(image: Image, 
 @pytest.fixture
 def compose_site(image: Image, tmp_path: Path) -> Iterator[tuple[httpx.Client, httpx.Client]]:
     """The two services of compose.yaml: clients of the web server, and of the API behind it."""
-    nginx = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin") or tool("nginx")
-    port = free_port()
     with container(image, tmp_path) as (api, environment):
-        site = (ROOT / "deploy/nginx.conf").read_text()
-        for old, new in [
-            ("server api:8000", f"server 127.0.0.1:{environment['PORT']}"),
-            ("listen 8080", f"listen 127.0.0.1:{port}"),
-            ("/usr/share/nginx/html", str(image.root / "app/web")),
-        ]:
-            assert old in site
-            site = site.replace(old, new)
-        types = next(
-            p for p in (Path("/etc/nginx/mime.types"), Path("/usr/local/etc/nginx/mime.types")) if p.exists()
-        )
-        (tmp_path / "nginx.conf").write_text(
-            f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log; events {{}}\n"
-            f"{'user root;' if os.geteuid() == 0 else ''}\n"
-            f"http {{ include {types}; default_type application/octet-stream; access_log off;\n"
-            f"client_body_temp_path {tmp_path}/body; proxy_temp_path {tmp_path}/proxy;\n"
-            f"fastcgi_temp_path {tmp_path}/f; uwsgi_temp_path {tmp_path}/u; scgi_temp_path {tmp_path}/s;\n{site}\n}}"
-        )
-        command = [
-            nginx,
-            "-p",
-            str(tmp_path),
-            "-c",
-            str(tmp_path / "nginx.conf"),
-            "-e",
-            str(tmp_path / "error.log"),
-        ]
-        process = subprocess.Popen(command)
-        try:
-            web = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
-            deadline = time.monotonic() + 20
-            while time.monotonic() < deadline and process.poll() is None:
-                with contextlib.suppress(httpx.TransportError):
-                    web.get("/")
-                    break
-                time.sleep(0.05)
-            assert process.poll() is None, (tmp_path / "error.log").read_text()
-            yield web, api
-        finally:
-            process.terminate()
-            process.wait(timeout=10)
+        site = compose_nginx(environment["PORT"], image.root / "app/web")
+        with running_nginx(tmp_path, site) as address:
+            yield httpx.Client(base_url=address, timeout=30, trust_env=False), api
 
 
 def test_the_web_server_serves_the_page_and_reaches_the_api_behind_it(

@@ -3,6 +3,9 @@
 import re
 from typing import Any
 
+from tests.web.world import SAMPLES as WEB_SAMPLES
+from tests.web.world import upload
+
 ANSWERED = '#stage[data-state="answered"]'
 FAILED = '#stage[data-state="failed"]'
 BUSY = '#stage[data-state="busy"]'
@@ -24,6 +27,11 @@ SAMPLES = {"A cat": "chelsea.jpg", "A cup of coffee": "coffee.jpg", "A rocket": 
 def try_sample(page: Any, name: str = "A cat", wait: str = ANSWERED) -> None:
     page.get_by_role("button", name=f"Sample: {name}").click()
     _wait_for(page, SAMPLES[name], wait)
+
+
+def choose_cat(page: Any, wait: str = ANSWERED) -> None:
+    """Asks about the cat where no samples are offered, because the page cannot know yet which model will answer."""
+    choose(page, upload("chelsea.jpg", (WEB_SAMPLES / "chelsea.jpg").read_bytes()), wait=wait)
 
 
 def choose(page: Any, *files: dict[str, Any], wait: str = ANSWERED) -> None:

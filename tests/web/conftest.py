@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import missing, require, require_program
-from tests.web.world import World
+from tests.web.world import NGROK_HOST, PUBLIC_HOST, World
 
 HERE = Path(__file__).resolve().parent
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -20,6 +20,7 @@ FLAGS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    f"--host-resolver-rules=MAP {NGROK_HOST} 127.0.0.1, MAP {PUBLIC_HOST} 127.0.0.1",
 ]
 
 

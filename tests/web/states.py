@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from tests import models
 from tests.web.actions import (
     BUSY,
     FAILED,
@@ -10,6 +11,7 @@ from tests.web.actions import (
     TROUBLE,
     answer_here,
     choose,
+    choose_cat,
     ready,
     try_sample,
 )
@@ -59,7 +61,7 @@ def nothing_dropped(world: World, visit: Open) -> Any:
 @state
 def busy(world: World, visit: Open) -> Any:
     page = visit(world.site(api=world.held(world.open)[0]))
-    try_sample(page, wait=BUSY)
+    choose_cat(page, wait=BUSY)
     page.wait_for_selector('#stage[data-photo="shown"]')
     return page
 
@@ -126,6 +128,73 @@ def history(world: World, visit: Open) -> Any:
     return page
 
 
+def _with(world: World, visit: Open, labels: tuple[str, ...], threshold: float = 0.5) -> Any:
+    page = ready(visit(world.of(labels, threshold).url))
+    page.wait_for_selector('#footer-model:has-text("Model ")')
+    return page
+
+
+@state
+def empty_of_five(world: World, visit: Open) -> Any:
+    return _with(world, visit, models.FLOWERS)
+
+
+@state
+def classes_of_120(world: World, visit: Open) -> Any:
+    page = _with(world, visit, models.CLASSES[120])
+    page.locator("#classes summary").click()
+    page.wait_for_selector("#classes-list li")
+    return page
+
+
+@state
+def answered_of_120(world: World, visit: Open) -> Any:
+    page = _with(world, visit, models.CLASSES[120])
+    choose(page, *_four()[:1])
+    return page
+
+
+@state
+def answered_of_37_unfolded(world: World, visit: Open) -> Any:
+    page = _with(world, visit, models.CLASSES[37])
+    choose(page, *_four()[:1])
+    page.locator("#rest summary").click()
+    page.wait_for_selector("#rest-bars li")
+    return page
+
+
+@state
+def batch_of_120(world: World, visit: Open) -> Any:
+    page = _with(world, visit, models.CLASSES[120])
+    choose(page, *_four(), wait="")
+    page.wait_for_selector("#batch-json")
+    return page
+
+
+@state
+def odd_labels_listed(world: World, visit: Open) -> Any:
+    page = _with(world, visit, models.ODD)
+    page.locator("#classes summary").click()
+    page.wait_for_selector("#classes-list li")
+    return page
+
+
+@state
+def odd_labels_answered(world: World, visit: Open) -> Any:
+    # Of labels as long as these every photo's answer is long.
+    page = _with(world, visit, ("a" * 70, *models.ODD[-1:]))
+    choose(page, *_four(), wait="")
+    page.wait_for_selector("#batch-json")
+    return page
+
+
+@state
+def none_of_five(world: World, visit: Open) -> Any:
+    page = _with(world, visit, models.FLOWERS, 1.01)
+    choose(page, *_four()[:1])
+    return page
+
+
 @state
 def unreadable(world: World, visit: Open) -> Any:
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
@@ -150,7 +219,7 @@ def unreachable(world: World, visit: Open) -> Any:
 @state
 def unreachable_with_photo(world: World, visit: Open) -> Any:
     page = unreachable(world, visit)
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     return page
 
 

@@ -49,6 +49,7 @@ def test_a_screen_320_pixels_wide_needs_no_sideways_scrolling(world: World, visi
 
 def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
+    page.wait_for_selector(".sample")
     stops = ["open-settings", "choose-files", "sample", "sample", "sample", "where", "footer-docs"]
     for stop in stops:
         page.keyboard.press("Tab")

@@ -16,6 +16,7 @@ from tests.web.actions import (
     NETWORK_ERRORS,
     WARM,
     choose,
+    choose_cat,
     facts,
     number,
     pixels,
@@ -64,10 +65,10 @@ def test_the_answer_is_announced_to_screen_readers(world: World, visit: Visit) -
 def test_a_photo_of_neither_is_not_given_a_label(world: World, visit: Visit) -> None:
     page = ready(visit(world.unsure.url))
     try_sample(page, "A cup of coffee")
-    assert page.inner_text("#verdict") == "Not a cat or a dog"
-    assert "does not look like a cat or a dog" in page.inner_text("#verdict-note")
+    assert page.inner_text("#verdict") == "Neither cat nor dog"
+    assert "looks like neither cat nor dog" in page.inner_text("#verdict-note")
     assert not page.locator("#verdict-sure").is_visible()
-    page.wait_for_selector('#live:has-text("does not look like")', state="attached")
+    page.wait_for_selector('#live:has-text("looks like neither cat")', state="attached")
 
 
 def test_the_page_asks_about_the_labels_of_the_model(world: World, visit: Visit) -> None:
@@ -75,7 +76,7 @@ def test_the_page_asks_about_the_labels_of_the_model(world: World, visit: Visit)
     page = ready(visit(server.url))
     page.wait_for_selector('h1:has-text("Otter or newt?")')
     assert page.title() == "Purrdict: Otter or newt?"
-    try_sample(page)
+    choose_cat(page)
     assert set(probabilities(page)) == {"otter", "newt"}
 
 

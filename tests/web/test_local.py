@@ -138,7 +138,7 @@ def test_a_photo_of_neither_is_told_in_the_browser_too(world: World, visit: Visi
     page = ready(visit(world.unsure.url))
     answer_here(page)
     try_sample(page, "A cup of coffee")
-    assert page.inner_text("#verdict") == "Not a cat or a dog"
+    assert page.inner_text("#verdict") == "Neither cat nor dog"
 
 
 def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.conftest import ROOT, running_server
+from tests.conftest import ROOT, require_program, running_server
 from tests.web.actions import (
     ANSWERED,
     BUSY,
@@ -14,12 +14,14 @@ from tests.web.actions import (
     NETWORK_ERRORS,
     READY,
     TROUBLE,
+    answer_here,
     choose,
+    choose_cat,
     ready,
     try_sample,
 )
-from tests.web.conftest import Visit
-from tests.web.world import World, jpeg, sample, upload
+from tests.web.conftest import CHROMIUM, FLAGS, Visit
+from tests.web.world import PUBLIC_HOST, World, jpeg, sample, upload
 
 pytestmark = pytest.mark.browser
 
@@ -56,7 +58,7 @@ def test_a_slow_api_is_said_to_be_waking_still(world: World, visit: Visit) -> No
 def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
     page = visit(world.site(api=api))
-    try_sample(page, wait=BUSY)
+    choose_cat(page, wait=BUSY)
     assert page.get_attribute("#status", "data-state") == "waking"
     let_pass()
     page.wait_for_selector(ANSWERED)
@@ -66,7 +68,7 @@ def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Vis
 def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
     page = visit(world.site(api=api))
-    try_sample(page, wait=BUSY)
+    choose_cat(page, wait=BUSY)
     page.wait_for_selector("text=Still waiting for the API")
     let_pass()
     page.wait_for_selector(ANSWERED)
@@ -74,9 +76,9 @@ def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Vis
 
 def test_an_api_that_never_answers_ends_in_a_sentence_and_a_button(world: World, visit: Visit) -> None:
     api, _ = world.held(world.open)
-    page = visit(world.site(api=api, timeout_seconds=1))
+    page = visit(world.site(api=api, timeout_seconds=1), faults="404")  # no model beside the page either
     assert "did not answer within 1 seconds" in _notice(page)
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     assert "did not answer within 1 seconds" in page.inner_text("#verdict-note")
     assert page.get_by_role("button", name="Try again").is_visible()
 
@@ -97,7 +99,7 @@ def test_a_refused_origin_is_told_which_origin_to_allow(world: World, visit: Vis
     notice = _notice(page)
     assert f"Add {_origin(site)} to ALLOWED_ORIGINS" in notice
     assert urlsplit(world.server.url).netloc in notice
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     assert f"Add {_origin(site)} to ALLOWED_ORIGINS" in page.inner_text("#verdict-note")
 
 
@@ -293,3 +295,122 @@ def test_one_bad_photo_does_not_call_the_api_unreachable(world: World, visit: Vi
     choose(page, upload("a.jpg", jpeg(sample("chelsea"))[:200]), wait=FAILED)
     assert page.inner_text("#status") == "Ready"
     assert not page.locator("#notice").is_visible()
+
+
+# --- what stands between page and API --------------------------------------------------------------------------------
+
+
+def test_behind_ngroks_warning_page_a_page_on_another_origin_gets_its_answers(
+    world: World, visit: Visit
+) -> None:
+    site = world.site()
+    server = world.api(ALLOWED_ORIGINS=_origin(site))
+    api, passed = world.ngrok(server)
+    page = ready(visit(f"{site}?api={api}"))
+    try_sample(page)
+    page.wait_for_selector('#footer-model:has-text("Model ")')
+    assert {"GET /health", "GET /model/info", "OPTIONS /predict?explain=true"} <= set(passed)
+
+
+def test_behind_ngroks_warning_page_the_browser_gets_the_model_too(world: World, visit: Visit) -> None:
+    site = world.site()
+    api, passed = world.ngrok(world.api(ALLOWED_ORIGINS=_origin(site)))
+    page = ready(visit(f"{site}?api={api}", faults=NETWORK_ERRORS))
+    answer_here(page)
+    try_sample(page)
+    assert {"GET /model/metadata.json", "GET /model/model.onnx"} <= set(passed)
+
+
+def test_no_other_api_gets_ngroks_header(world: World, visit: Visit) -> None:
+    page = ready(visit(world.site(api=world.open.url)))
+    with page.expect_request("**/predict?*") as request:
+        try_sample(page)
+    assert not [name for name in request.value.headers if name.startswith("ngrok")]
+
+
+def test_a_refusal_at_an_ngrok_address_names_both_reasons_that_it_may_have(
+    world: World, visit: Visit
+) -> None:
+    site = world.site()
+    api, _ = world.ngrok(world.server)
+    notice = _notice(visit(f"{site}?api={api}", faults=NETWORK_ERRORS))
+    assert "ngrok's warning page" in notice
+    assert f"add {_origin(site)} to ALLOWED_ORIGINS" in notice
+
+
+@pytest.mark.parametrize("status", [200, 401, 403])
+def test_a_web_page_in_place_of_the_api_is_said_to_be_one(world: World, visit: Visit, status: int) -> None:
+    api = world.in_the_way(status)
+    page = visit(world.site(api=api), faults=NETWORK_ERRORS)
+    notice = _notice(page)
+    assert notice.startswith(f"A web page came from {urlsplit(api).netloc}")
+    assert f"Open {api} in a tab" in notice
+    try_sample(page, wait=FAILED)
+    note = page.inner_text("#verdict-note")
+    assert note.startswith("A web page came from")
+    assert "key" not in note
+
+
+def test_a_gateway_whose_service_is_away_is_not_called_something_else(world: World, visit: Visit) -> None:
+    page = visit(world.site(api=world.in_the_way(502, "<html>Bad Gateway</html>")), faults=NETWORK_ERRORS)
+    assert _notice(page).startswith("Nothing answers at ")
+
+
+def test_a_static_host_that_answers_everything_with_the_page_is_no_api_and_the_browser_answers(
+    world: World, visit: Visit
+) -> None:
+    page = visit("about:blank", faults=NETWORK_ERRORS)
+    page.route("**/health", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
+    page.goto(world.site(model=ROOT / "model", api=""))
+    page.wait_for_selector('#status:has-text("Ready, in this browser")')
+
+
+def _permission(page: Any, known: str, state: str) -> None:
+    """Lets the browser say this of the permission of this name, and know no other."""
+    page.add_init_script(
+        """navigator.permissions.query = async ({ name }) => {
+          if (name !== "KNOWN") throw new TypeError(name);
+          return { state: "STATE" };
+        };""".replace("KNOWN", known).replace("STATE", state)
+    )
+
+
+def test_a_page_of_the_internet_says_that_browsers_guard_the_way_to_an_api_on_this_machine(
+    world: World, visit: Visit
+) -> None:
+    site = world.site().replace("127.0.0.1", PUBLIC_HOST)
+    for api in (world.stopped(), world.stopped().replace("127.0.0.1", "localhost")):
+        page = visit("about:blank", faults=NETWORK_ERRORS)
+        _permission(page, "local-network-access", "prompt")
+        page.goto(f"{site}?api={api}")
+        host = urlsplit(api).netloc
+        assert _notice(page).startswith(f"Nothing answers at {host}, or the browser keeps this page from it")
+        assert "site settings" in _notice(page)
+    # A page from the same machine needs no permission, so that nothing is said of one.
+    here = _notice(visit(f"{world.site()}?api={world.stopped()}", faults=NETWORK_ERRORS))
+    assert "site settings" not in here
+
+
+@pytest.mark.parametrize("name", ["local-network-access", "loopback-network"])
+def test_a_denied_permission_for_the_local_network_is_named(world: World, visit: Visit, name: str) -> None:
+    page = visit("about:blank", faults=NETWORK_ERRORS)
+    _permission(page, name, "denied")
+    page.goto(f"{world.site().replace('127.0.0.1', PUBLIC_HOST)}?api={world.stopped()}")
+    assert _notice(page).startswith("The browser does not let this page reach 127.0.0.1:")
+    try_sample(page, wait=FAILED)
+    assert page.locator("#stage").get_by_role("button", name="Answer in this browser").is_visible()
+
+
+def test_what_chromium_really_keeps_from_a_page_of_the_internet_is_explained(
+    world: World, browser: Any
+) -> None:
+    site = world.site()
+    # Chromium takes this one address for one of the internet; the API, on another port, stays on this machine.
+    override = f"--ip-address-space-overrides={urlsplit(site).netloc}=public"
+    guarded = browser.browser_type.launch(executable_path=require_program(*CHROMIUM), args=[*FLAGS, override])
+    try:
+        page = guarded.new_page()
+        page.goto(f"{site.replace('127.0.0.1', PUBLIC_HOST)}?api={world.open.url}")
+        assert _notice(page).startswith("The browser does not let this page reach 127.0.0.1:")
+    finally:
+        guarded.close()

@@ -13,19 +13,25 @@ import socketserver
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 from PIL import Image
 
+from tests import models
 from tests.conftest import ROOT, Server, free_port, running_server
 
 WEB = ROOT / "web"
 SAMPLES = WEB / "samples"
 # The page lies in a folder of its site, as on GitHub Pages.
 SUBPATH = "/purrdict/"
+# Names that the browser takes for this machine (see conftest.py): one that ngrok gives, an older one because browsers
+# insist on https for its newer ones, and one of any page.
+NGROK_HOST = "purrdict.ngrok.io"
+PUBLIC_HOST = "page.example"
 
 
 class World:
@@ -67,6 +73,16 @@ class World:
         """A server with the published model, but a threshold that no photo passes."""
         return self.api(MODEL_DIR=str(self.model_with(thresholds={"recognized": 1.01})), ALLOWED_ORIGINS="*")
 
+    def registry(self, labels: Sequence[object], **metadata: Any) -> Path:
+        """A registry with a tiny model of these labels (see tests/models.py)."""
+        return models.publish(self._folder / f"registry-{time.monotonic_ns()}", labels, **metadata)
+
+    @functools.cache  # noqa: B019 - a world lives as long as the tests that use it
+    def of(self, labels: tuple[object, ...], threshold: float = 0.5) -> Server:
+        """A server with a tiny model of these labels, which any page may call."""
+        registry = self.registry(labels, thresholds={"recognized": threshold})
+        return self.api(MODEL_DIR=str(registry), ALLOWED_ORIGINS="*")
+
     @functools.cached_property
     def empty(self) -> Server:
         """A server without a model."""
@@ -94,6 +110,20 @@ class World:
     def failing(self, *answers: tuple[int, str]) -> str:
         """The address of a server whose health is good and whose predictions get these answers, the last for ever."""
         return self._stack.enter_context(_serving(functools.partial(_Failing, list(answers))))
+
+    def ngrok(self, server: Server) -> tuple[str, list[str]]:
+        """The address of the server behind a stand-in for ngrok's free plan, and the requests that it let through.
+
+        Like ngrok it shows browsers a page of its own, which no other page may read, until a request carries its
+        header; a preflight passes, because no browser can add that header to one.
+        """
+        passed: list[str] = []
+        address = self._stack.enter_context(_serving(functools.partial(_Ngrok, server.url, passed)))
+        return address.replace("127.0.0.1", NGROK_HOST), passed
+
+    def in_the_way(self, status: int, body: str = "<!DOCTYPE html><title>Sign in</title>") -> str:
+        """The address of something that answers every request with a web page which any page may read."""
+        return self._stack.enter_context(_serving(functools.partial(_InTheWay, status, body)))
 
     def model_with(self, **metadata: Any) -> Path:
         """A copy of the published registry with parts of its metadata changed."""
@@ -143,7 +173,9 @@ class _Failing(http.server.BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        self._send(200, '{"status": "healthy", "model_loaded": true, "model_version": "1.0.0"}')
+        # One body for /health and /model/info.
+        metadata = {"version": "1.0.0", "labels": ["cat", "dog"]}
+        self._send(200, json.dumps({"status": "healthy", "model_loaded": True, "metadata": metadata}))
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
@@ -157,6 +189,66 @@ class _Failing(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body.encode())
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _Ngrok(http.server.BaseHTTPRequestHandler):
+    def __init__(self, target: str, passed: list[str], *arguments: Any) -> None:
+        self._target, self._passed = target, passed
+        super().__init__(*arguments)
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.command != "OPTIONS" and not self.headers.get("ngrok-skip-browser-warning"):
+            self._send(
+                200, [("Content-Type", "text/html")], b"<!DOCTYPE html><title>You are about to visit</title>"
+            )
+            return
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "accept-encoding"}
+        answer = httpx.request(
+            self.command,
+            self._target + self.path,
+            content=body,
+            headers={**headers, "Accept-Encoding": "identity"},
+            timeout=30,
+            trust_env=False,
+        )
+        self._passed.append(f"{self.command} {self.path}")
+        self._send(answer.status_code, list(answer.headers.items()), answer.content)
+
+    do_GET = do_POST = do_OPTIONS = _answer  # noqa: N815 - http.server's own names
+
+    def _send(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response(status)
+        for name, value in headers:
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+class _InTheWay(http.server.BaseHTTPRequestHandler):
+    def __init__(self, status: int, body: str, *arguments: Any) -> None:
+        self._status, self._body = status, body.encode()
+        super().__init__(*arguments)
+
+    def do_GET(self) -> None:
+        self.send_response(self._status)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(self._body)))
+        self.end_headers()
+        self.wfile.write(self._body)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def log_message(self, *_: Any) -> None:
         pass

@@ -50,6 +50,12 @@ def find_copies(features: Features, splits: NDArray[np.int64]) -> Copies:
     return Copies(tuple(between_splits), tuple(between_classes), exact)
 
 
+def may_be_copies(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.intp]:
+    """Rows of `others` whose difference hash is near one of `hashes`: worth a look at their features."""
+    near = [i for i, other in enumerate(others) if (np.bitwise_count(hashes ^ other) <= MOST_BITS).any()]
+    return np.array(near, dtype=np.intp)
+
+
 def _pairs(features: Features) -> Iterator[tuple[int, int]]:
     """Pairs of near copies. Hashes that differ in few bits agree in at least one of five parts, so that only photos
     which share a part need to be compared: a million photos take seconds, not days."""

@@ -1,0 +1,104 @@
+"""What the commands print when they are done."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from api import _registry
+from api._registry import Model
+from export.files import printable
+from export.measure import metrics, tables
+from export.publish.honesty import figures_of, problems
+from export.run import Run
+
+
+def of_run(run: Run) -> str:
+    """The table of a finished run, and where to look next."""
+    name, figures = figures_of(run.metadata)
+    crossed = run.metadata["metrics"]["cross_validation"]
+    title = (
+        "on test"
+        if name == "test"
+        else f"in {run.metadata['training']['recipe']['folds']}-fold cross-validation"
+    )
+    figures = dict(figures) | {"latency_ms": run.metadata["latency_ms"]}
+    lines = [
+        f"\n{len(run.metadata['labels'])} classes, {title}\n",
+        tables.figures(figures),
+        "",
+        tables.per_class(figures),
+    ]
+    if name == "test" and "neither_unrecognized" in crossed and "neither_unrecognized" not in figures:
+        lines.append(
+            "\nof photos of all kinds of other things, in cross-validation: "
+            f"{crossed['neither_unrecognized']:.1%} unrecognized"
+        )
+    if pairs := _confusions(run):
+        lines.append(f"most often confused: {pairs}")
+    training = run.metadata["training"]
+    lines.append(
+        f"\n{run.metadata['weights']['bytes'] / 1e6:.2f} MB; trained in {training['seconds']:.0f} s, "
+        f"{training['cpu_seconds']:.0f} of CPU time"
+    )
+    for sheet, what in (("mistakes.png", "mistakes"), ("doubtful.png", "labels that are probably wrong")):
+        if (run.folder / sheet).exists():
+            lines.append(f"{what}: {printable(run.folder / sheet)}")
+    lines += [f"warning: {problem}" for problem in problems(run.metadata)]
+    return "\n".join(lines)
+
+
+def _confusions(run: Run) -> str:
+    return ", ".join(f"{a} for {b} ({n})" for a, b, n in run.metadata.get("confused", [])[:3])
+
+
+def of_published(model: Model, models: Path) -> str:
+    """What was published, and the command that serves it."""
+    own = models.resolve() == (Path(__file__).resolve().parent.parent / "model").resolve()
+    serve = "python3 dev.py serve" if own else f"MODEL_DIR={printable(models)} python3 dev.py serve"
+    return f"\npublished {model.version}: {printable(model.directory)}\nserve it:  {serve}"
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure a published model and print the figures."""
+    from export.measure import mistakes, plots, scores
+    from export.measure.robustness import masking, robustness
+    from export.photos.find import find_split
+
+    model = _registry.load(options.models, options.version)
+    photos, remarks = find_split(options.data, options.neither, options.split, model.labels)
+    answers = scores.score(model, photos)
+    for line in (*remarks, *(f"skipped {line}" for line in answers.skipped)):
+        print(line, file=sys.stderr)
+    figures: dict[str, Any] = metrics.measure(answers) | {"latency_ms": scores.latency_ms(model)}
+    kinds = metrics.by_kind(answers)
+    if options.robustness:
+        figures |= {"robustness": robustness(model, photos), "masking": masking(model, photos)}
+    if options.plots:
+        plots.draw_all(answers, options.plots)
+        if options.robustness:
+            plots.robustness_curves(figures["robustness"], options.plots / "robustness.png")
+    if options.errors:
+        count = mistakes.draw(answers, options.errors / "mistakes.png")
+        print(
+            f"{count} mistakes, the surest of them in {printable(options.errors / 'mistakes.png')}",
+            file=sys.stderr,
+        )
+    if options.json:
+        print(
+            json.dumps(
+                {"version": model.version, "split": options.split} | figures | {"by_kind": kinds}, indent=2
+            )
+        )
+        return
+    print(
+        f"Purrdict {model.version} on {options.split}\n\n{tables.figures(figures)}\n\n{tables.per_class(figures)}"
+    )
+    if table := tables.kinds(kinds):
+        print(f"\n{table}")
+    for name in ("robustness", "masking"):
+        if name in figures:
+            print(f"\n{name}: {json.dumps(figures[name])}")

@@ -1,0 +1,68 @@
+"""Copies, lopsided classes and wrong labels are noticed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from export import check
+from export.body.extract import Features
+from export.photos.find import Photos
+from export.photos.hashes import difference_hash
+
+
+def features(pictures: list[np.ndarray], targets: list[int]) -> Features:
+    """Pictures as the body would see them, less the body: their own small versions."""
+    small = [np.asarray(Image.fromarray(p).resize((12, 12)), np.float32).ravel() - 100 for p in pictures]
+    photos = Photos(
+        ("a", "b"),
+        tuple(Path(f"{i}.jpg") for i in range(len(pictures))),
+        tuple(targets),
+        ("",) * len(pictures),
+    )
+    hashes = np.array([difference_hash(picture) for picture in pictures], dtype=np.uint64)
+    return Features(photos, np.stack(small)[:, None], hashes, tuple(p.tobytes()[:999] for p in pictures))
+
+
+def picture(seed: int) -> np.ndarray:
+    coarse = np.random.default_rng(seed).integers(0, 256, (10, 10, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((224, 224), Image.Resampling.BICUBIC))
+
+
+def worse(original: np.ndarray) -> np.ndarray:
+    """The same picture, smaller and darker."""
+    small = Image.fromarray(original).resize((90, 90)).resize((224, 224))
+    return (np.asarray(small) * 0.97).astype(np.uint8)
+
+
+def test_a_near_copy_in_another_split_is_found_and_other_photos_are_not() -> None:
+    pictures = [picture(i) for i in range(30)]
+    some = features([*pictures, worse(pictures[3])], [0] * 31)
+    copies = check.find_copies(some, np.array([0] * 30 + [1]))
+    assert copies.between_splits == ((3, 30),)
+    assert copies.exact == 0
+
+
+def test_the_same_file_in_two_classes_is_found() -> None:
+    pictures = [picture(i) for i in range(10)]
+    copies = check.find_copies(features([*pictures, pictures[2]], [0] * 10 + [1]), np.zeros(11, np.int64))
+    assert copies.between_classes == ((2, 10),)
+    assert copies.exact == 1
+
+
+def test_copies_within_a_class_and_split_do_no_harm() -> None:
+    copies = check.find_copies(features([picture(1), picture(1)], [0, 0]), np.zeros(2, np.int64))
+    assert not copies.between_splits
+    assert not copies.between_classes
+
+
+def test_classes_of_very_different_size_are_a_line() -> None:
+    assert "cat has 90" in check.lopsided(["cat", "dog"], [90, 30])
+    assert check.lopsided(["cat", "dog"], [90, 31]) == ""
+
+
+def test_a_label_that_the_other_photos_contradict_is_doubtful_and_a_close_call_is_not() -> None:
+    probabilities = np.array([[0.9, 0.1], [0.02, 0.98], [0.45, 0.55], [0.05, 0.95]])
+    assert check.doubtful(probabilities, np.array([0, 0, 0, 0])).tolist() == [1, 3]

@@ -1,0 +1,117 @@
+"""The head learns classes, keeps "none of them" apart, and is judged on photos that it has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from export import head as heads
+
+
+def clouds(count: int, labels: int, seed: int = 0, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
+    """`count` points around each of `labels` + 1 corners; the last corner is none of the labels."""
+    random = np.random.default_rng(seed)
+    targets = np.repeat(np.arange(labels + 1), count)
+    return (np.eye(labels + 1, 8)[targets] + random.normal(0, spread, (len(targets), 8))).astype(
+        np.float32
+    ), targets
+
+
+def test_a_head_tells_the_labels_apart_and_gives_none_of_them_a_negative_logit() -> None:
+    features, targets = clouds(50, 3)
+    head = heads.fit(features, targets, 3)
+    logits = head.logits(features)
+    own = targets < 3
+    assert (logits[own].argmax(axis=1) == targets[own]).mean() > 0.95
+    any_label = np.log(np.exp(logits).sum(axis=1))
+    assert (any_label[own] > 0).mean() > 0.95
+    assert (any_label[~own] < 0).mean() > 0.9
+
+
+def test_two_labels_without_any_negatives_are_learned_too() -> None:
+    features, targets = clouds(50, 1)
+    head = heads.fit(features, targets, 2)
+    assert (head.logits(features).argmax(axis=1) == targets).mean() > 0.95
+
+
+def test_a_class_that_is_not_there_is_never_the_answer() -> None:
+    features, targets = clouds(50, 3)
+    rows = targets != 1
+    head = heads.fit(features[rows], targets[rows], 3)
+    assert not (head.logits(features).argmax(axis=1) == 1).any()
+
+
+def test_a_small_class_counts_as_much_as_a_large_one() -> None:
+    features, targets = clouds(400, 2, spread=0.6)
+    rows = np.flatnonzero((targets != 0) | (np.arange(len(targets)) < 20))
+    head = heads.fit(features[rows], targets[rows], 2)
+    answers = head.logits(features)[targets < 2].argmax(axis=1)
+    recalls = [(answers[targets[targets < 2] == k] == k).mean() for k in (0, 1)]
+    assert abs(recalls[0] - recalls[1]) < 0.1
+    assert recalls[0] > 0.7
+
+
+@pytest.mark.parametrize("count", [2, 4, 5])
+def test_folds_hold_every_class_evenly(count: int) -> None:
+    targets = np.repeat([0, 1, 2], [20, 41, 3])
+    fold = heads.folds(targets, count)
+    for target in range(3):
+        sizes = np.bincount(fold[targets == target], minlength=count)
+        assert sizes.max() - sizes.min() <= 1
+
+
+def test_out_of_fold_answers_come_from_heads_that_have_not_seen_the_photo() -> None:
+    # Random labels can be learned by heart, but not foretold.
+    random = np.random.default_rng(0)
+    features = random.normal(size=(200, 1, 400)).astype(np.float32)
+    targets = random.integers(0, 2, 200)
+    negatives = heads.Negatives(random.normal(size=(100, 400)).astype(np.float32))
+    by_heart = heads.fit_views(features, targets, negatives, 2).logits(features[:, 0])
+    assert (by_heart.argmax(axis=1) == targets).mean() == 1
+    logits, negative_logits = heads.out_of_fold(features, targets, negatives, 2, 4)
+    assert 0.35 < (logits.argmax(axis=1) == targets).mean() < 0.65
+    assert (negative_logits.max(axis=1) > 0).mean() > 0.2
+
+
+def test_the_views_of_a_photo_are_never_in_two_folds() -> None:
+    # The second view says nothing, so that a head which had seen it would know the photo by heart.
+    random = np.random.default_rng(0)
+    view = random.normal(size=(200, 400)).astype(np.float32)
+    features = np.stack([view, view], axis=1)
+    targets = random.integers(0, 2, 200)
+    logits, _ = heads.out_of_fold(features, targets, heads.Negatives(np.zeros((0, 400), np.float32)), 2, 4)
+    assert (logits.argmax(axis=1) == targets).mean() < 0.65
+
+
+def test_every_view_is_learned_from() -> None:
+    features, targets = clouds(50, 1)
+    views = np.stack([features, -features], axis=1)
+    head = heads.fit_views(views, targets, heads.Negatives(np.zeros((0, 8), np.float32)), 2)
+    one = heads.fit_views(views[:, :1], targets, heads.Negatives(np.zeros((0, 8), np.float32)), 2)
+    assert not np.allclose(head.weights, one.weights, atol=0.1)
+
+
+def test_negatives_that_show_a_class_are_noticed_and_others_are_not() -> None:
+    features, targets = clouds(100, 2, spread=0.15)
+    own = targets < 2
+    negatives = np.concatenate([clouds(10, 2, seed=1, spread=0.05)[0][:10], features[~own][:50]])
+    shown = heads.show_a_class(negatives, features[own], targets[own])
+    assert shown[:10].mean() > 0.7
+    assert shown[10:].mean() < 0.1
+
+
+def test_without_negatives_or_with_single_photos_nothing_is_noticed() -> None:
+    features, targets = clouds(1, 1)
+    assert not heads.show_a_class(features, features, targets).any()
+    assert heads.show_a_class(np.zeros((0, 8), np.float32), features, targets).shape == (0,)
+
+
+def test_negatives_of_the_users_own_count_as_much_as_a_class() -> None:
+    features, targets = clouds(50, 2)
+    own = targets < 2
+    mine = features[~own][:5] + 2
+    everything = heads.Negatives(np.concatenate([features[~own], mine]), own=5)
+    assert everything.emphasis(50).tolist() == [1.0] * 50 + [10.0] * 5
+    head = heads.fit_views(features[own][:, None], targets[own], everything, 2)
+    alike = heads.fit_views(features[own][:, None], targets[own], heads.Negatives(everything.features), 2)
+    assert head.logits(mine).max() < alike.logits(mine).max()
