@@ -248,7 +248,8 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
     chosen_on = f"{recipe.folds}-fold cross-validation"
     if len(val.photos):
         on_val = head.logits(val.values[:, 0])
-        if len(val.photos) >= ENOUGH_VAL:
+        # A network that was trained here has seen all the photos of the folds.
+        if len(val.photos) >= ENOUGH_VAL or recipe.finetune:
             logits, targets, chosen_on = on_val, val.targets, "val"
         else:
             logits, targets = np.concatenate([logits, on_val]), np.concatenate([targets, val.targets])

@@ -107,6 +107,11 @@ def _decode(
             raise TrainingError(
                 f"None of the training photos of {label} can be read, so it cannot be learned."
             )
+    if not any(target < len(found.labels) for target in val.photos.targets):
+        say(
+            "there is no val split: the network has seen all the photos, so that temperature, threshold and estimates "
+            "are too good to be true. Hold some photos back in val/"
+        )
     size = (train.array.nbytes + val.array.nbytes) / 1e6
     log.info("decoded photos take %.0f MB in %s until the training is done", size, printable(out / PIXELS))
     log.info(

@@ -66,7 +66,7 @@ Train = Callable[..., Any]
 def train(photos: Path) -> Train:
     """Trains on the generated photos: `train(out, root=..., none=False, **settings)`; what is said goes to `said`.
 
-    The body, which takes seconds, is made only if it is asked for.
+    The body, which takes seconds, is not made.
     """
     torch = require("torch")
     torch.set_num_threads(1)
@@ -76,24 +76,25 @@ def train(photos: Path) -> Train:
 
     def run(
         out: Path, root: Path = photos, none: bool = True, resume: bool = False, said: list[str] | None = None,
-        body: bool = False, **settings: Any,
+        **settings: Any,
     ) -> Any:  # fmt: skip
         found = find(root / "photos")
         others = find_neither(root / "none", found.labels) if none else Found(found.labels, {})
         recipe = Recipe(name="tiny", finetune={**TINY, **settings})
         say = (said if said is not None else []).append
-        given = (recipe, found, others, out, "python -m export train", resume, 1, say)
-        if body:
-            return train_body(*given)
         with mock.patch("export.finetune.make.make"):
-            return train_body(*given)
+            return train_body(recipe, found, others, out, "python -m export train", resume, 1, say)
 
     return run
 
 
 @pytest.fixture(scope="session")
-def run(train: Train, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished training."""
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run, from photos to the served graph."""
+    require("torch").set_num_threads(1)
+    from export.recipe import Recipe
+    from export.train import train
+
     out = tmp_path_factory.mktemp("run")
-    train(out, body=True)
+    train(photos / "photos", out, Recipe(name="tiny", finetune=TINY), photos / "none", None, devices=1)
     return out

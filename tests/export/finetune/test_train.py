@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from export import run as runs
 from export.body import body as bodies
 from export.finetune import checkpoint, devices, loop, schedule
 from export.finetune import train as training
@@ -92,6 +93,16 @@ def test_what_comes_out_is_a_body_whose_features_tell_the_classes_apart(run: Pat
             axis=1
         )
         assert nearer.mean() >= 0.8, kind
+
+
+def test_it_becomes_a_run_like_any_other(run: Path) -> None:
+    finished = runs.load(run)
+    assert finished.metadata["labels"] == ["disc", "square"]
+    assert finished.metadata["input_size"] == 48
+    assert finished.metadata["architecture"].startswith("residual CNN")
+    # Choosing on the folds would be choosing on what the network has learned by heart.
+    assert finished.metadata["chosen_on"] == "val"
+    assert runs.parity(finished) <= runs.TOLERANCE
 
 
 def test_without_photos_of_none_it_tells_the_labels_apart(train: Train, tmp_path: Path) -> None:
@@ -231,9 +242,11 @@ def test_fewer_photos_than_a_batch_are_trained_on(train: Train, tmp_path: Path) 
     assert all(np.isfinite(line["loss"]) for line in lines(tmp_path))
 
 
-def test_without_val_it_trains_and_measures_nothing(train: Train, photos: Path, tmp_path: Path) -> None:
+def test_without_val_it_trains_measures_nothing_and_warns(train: Train, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "photos" / "train", tmp_path / "photos" / "train")
-    train(tmp_path, root=tmp_path, none=False, sizes=[[32, 1]])
+    said: list[str] = []
+    train(tmp_path, root=tmp_path, none=False, said=said, sizes=[[32, 1]])
+    assert "Hold some photos back" in said[0]
     assert set(lines(tmp_path)[0]) == {"epoch", "size", "loss", "seconds"}
 
 
