@@ -260,9 +260,10 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
         )
     temperature = calibration.temperature(logits, targets)
     scores_of_negatives = calibration.recognized(oof_negatives, temperature)
-    threshold = calibration.threshold(
-        calibration.recognized(logits, temperature), *np.split(scores_of_negatives, [len(negatives)])
-    )
+    groups = np.split(scores_of_negatives, [len(negatives)])
+    if recipe.finetune:
+        groups = []  # a network that has seen them, or whose pretrained features they are, rejects them too easily
+    threshold = calibration.threshold(calibration.recognized(logits, temperature), *groups)
     log.info("temperature %.3f and threshold %.4f, chosen on %s", temperature, threshold, chosen_on)
     return Fitted(head, temperature, threshold, chosen_on, oof, oof_negatives)
 

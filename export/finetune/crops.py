@@ -40,16 +40,23 @@ class Samples:
 def samples(pixels: Pixels, settings: Settings, epoch: int) -> Samples:
     """Every photo of a class once, and photos of none until they are `none_share` of the epoch.
 
-    If they are few, they are repeated; if they are many, those come whose turn it is.
+    If they are few, they are repeated; if they are many, other ones of all kinds come in each epoch.
     """
     targets, labels = pixels.targets, len(pixels.photos.labels)
     own, none = np.flatnonzero(targets < labels), np.flatnonzero(targets == labels)
     if len(none):
-        count = max(1, round(len(own) * settings.none_share / (1 - settings.none_share)))
-        none = none[(epoch * count + np.arange(count)) % len(none)]
+        count = none_count(len(own), settings)
+        # They are sorted by kind: an even choice shows all kinds.
+        even = np.arange(count) * len(none) // count
+        none = none[(even + epoch) % len(none)]
     chosen = np.concatenate([own, none])
     scales = np.where(targets[chosen] == labels, settings.none_crop_scale, settings.crop_scale)
     return Samples(pixels.rows[chosen], targets[chosen], scales)
+
+
+def none_count(own: int, settings: Settings) -> int:
+    """How many photos of none an epoch shows beside so many of the classes."""
+    return max(1, round(own * settings.none_share / (1 - settings.none_share)))
 
 
 class Batches:

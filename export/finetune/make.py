@@ -41,40 +41,30 @@ def lite0(directory: Path, photos: Photos, command: str) -> bodies.Body:
 
 
 def make(
-    network: Network, size: int, directory: Path, typical: Photos, negatives: Photos, facts: dict[str, Any]
-) -> bodies.Body:
+    network: Network, size: int, directory: Path, typical: Photos, negatives: Photos | bodies.Body,
+    facts: dict[str, Any],
+) -> bodies.Body:  # fmt: skip
     """Write a body: the network in int8, its features' normalisation, and the features of the negatives.
 
-    The network maps normalised photos to features and says how (`pixel_mean`, `pixel_std`), which channels belong
-    together (`parts`) and what it is (`description`). It is calibrated on an even choice of the `typical` photos.
+    It is calibrated on an even choice of the `typical` photos. There may be no negatives. Given a body as negatives,
+    of which this one descends, its normalisation and its negatives' features are taken over.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    pixels = _decode(_spread(typical, CALIBRATION_PHOTOS), size)
+    pixels = _decode(spread(typical, CALIBRATION_PHOTOS), size)
     with tempfile.TemporaryDirectory() as folder, replacing(directory / bodies.GRAPH) as graph:
         exported = Path(folder) / "float32.onnx"
         export(network, size, exported)
         quantize(exported, graph, pixels, network.pixel_mean, network.pixel_std)
     content = (directory / bodies.GRAPH).read_bytes()
-    mean, scale = _normalisation(content, pixels, network.parts)
-    body = bodies.Body(
-        directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {}
-    )
-    chosen = _spread(negatives, NEGATIVES)
-    features = extract(body, chosen, Cache(None, body), title="negatives")
-    names, kinds = np.unique(
-        np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True
-    )
-    with replacing(directory / bodies.FEATURES) as beside:
-        encoded: dict[str, Any] = bodies.encode(features.values[:, 0])
-        np.savez_compressed(
-            beside,
-            mean=mean,
-            scale=scale,
-            kind_names=names.astype(str),
-            kinds=kinds.astype(np.uint16),
-            **encoded,
-        )
-    counts = Counter(names[kind] for kind in kinds)
+    if isinstance(negatives, bodies.Body):
+        mean, scale, values, kinds = negatives.mean, negatives.scale, negatives.negatives, negatives.kinds
+    else:
+        mean, scale = _normalisation(content, pixels, network.parts)
+        nothing = np.zeros((0, len(mean)), np.float32)
+        body = bodies.Body(directory.name, content, size, mean, scale, nothing, (), {})
+        features = extract(body, spread(negatives, NEGATIVES), Cache(None, body), title="negatives")
+        values, kinds = features.values[:, 0], tuple(kind or "other" for kind in features.photos.kinds)
+    _write_features(directory / bodies.FEATURES, mean, scale, values, kinds)
     metadata = {
         "name": directory.name,
         "architecture": network.description,
@@ -83,7 +73,7 @@ def make(
         "channels": len(mean),
         "weights": _entry(directory / bodies.GRAPH) | {"precision": "int8", "opset": OPSET},
         "features": _entry(directory / bodies.FEATURES),
-        "negatives": {"photos": len(kinds), "kinds": {str(name): counts[name] for name in names}},
+        "negatives": {"photos": len(kinds), "kinds": dict(sorted(Counter(kinds).items()))},
         "calibration_photos": len(pixels),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "commit": provenance.commit(),
@@ -92,12 +82,24 @@ def make(
     return bodies.load(directory)
 
 
+def _write_features(
+    path: Path, mean: NDArray[np.float32], scale: NDArray[np.float32], negatives: NDArray[np.float32],
+    kinds: Sequence[str],
+) -> None:  # fmt: skip
+    names, numbers = np.unique(np.array(kinds, dtype=np.str_), return_inverse=True)
+    encoded: dict[str, Any] = bodies.encode(negatives)
+    with replacing(path) as beside:
+        np.savez_compressed(
+            beside, mean=mean, scale=scale, kind_names=names, kinds=numbers.astype(np.uint16), **encoded
+        )
+
+
 def _entry(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _spread(photos: Photos, most: int) -> Photos:
+def spread(photos: Photos, most: int) -> Photos:
     """So many photos, evenly over those given, which are sorted by kind."""
     return photos.take([int(i) for i in np.linspace(0, len(photos) - 1, min(most, len(photos)))])
 

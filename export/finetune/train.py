@@ -18,10 +18,12 @@ from typing import Any
 import torch
 
 from export import provenance
+from export.body import body as bodies
 from export.body.body import Body
 from export.files import printable
 from export.finetune import checkpoint, devices, make, pretrained, settings
 from export.finetune.checkpoint import Identity, TrainingError
+from export.finetune.crops import none_count
 from export.finetune.loop import Loop
 from export.finetune.network import Network, ResidualCNN, parameter_count
 from export.finetune.pixels import Pixels
@@ -32,6 +34,7 @@ from export.recipe import Recipe, RecipeError
 
 log = logging.getLogger(__name__)
 
+BODIES = Path(__file__).parent.parent.parent / "model" / "bodies"
 PIXELS, BODY = "pixels", "body"
 
 
@@ -43,7 +46,7 @@ def train_body(
 
     Writes into `out`: `last.ckpt` and `metrics.jsonl` after every epoch, each whole or not at all; `body.pt` at the
     end, the network's averaged weights, for a recipe's `start_from`. `others` are photos of none of the classes, if
-    any. The body has no negatives of its own: fitting the head adds the features of `others`.
+    any. The body's negatives are those of the pretrained one; fitting the head adds the features of `others`.
 
     Of several processes only the first returns. Raises RecipeError, or TrainingError with what to do.
     """
@@ -75,8 +78,8 @@ def train_body(
     checkpoint.write_network(trained, out / checkpoint.WEIGHTS)
     shutil.rmtree(out / PIXELS, ignore_errors=True)
     facts = _facts(chosen, trained, len(train.photos), loop.seconds, command)
-    nothing = Photos(found.labels)
-    return make.make(trained, chosen.input_size, out / BODY, found.splits["train"], nothing, facts)
+    negatives = _negatives(recipe, chosen, others, say)
+    return make.make(trained, chosen.input_size, out / BODY, found.splits["train"], negatives, facts)
 
 
 def _network(recipe: Recipe, chosen: Settings) -> Network:
@@ -99,7 +102,10 @@ def _decode(
     found: Found, others: Found, network: Network, chosen: Settings, out: Path, say: Callable[[str], None]
 ) -> tuple[Pixels, Pixels]:
     """Pixels to train on and to look at after each epoch, of none of the classes as well."""
-    splits = [found.splits[name] + others.splits.get(name, Photos(found.labels)) for name in ("train", "val")]
+    own, none = found.splits["train"], others.splits.get("train", Photos(found.labels))
+    # More than the epochs will show need not be decoded.
+    none = make.spread(none, chosen.epochs * none_count(len(own), chosen))
+    splits = [own + none, found.splits["val"] + others.splits.get("val", Photos(found.labels))]
     train = load_pixels(splits[0], chosen.stored_size, out / PIXELS, "train", say)
     val = load_pixels(splits[1], chosen.input_size, out / PIXELS, "val", say)
     for target, label in enumerate(found.labels):
@@ -121,6 +127,21 @@ def _decode(
         f"{len(train.photos):,}",
     )
     return train, val
+
+
+def _negatives(recipe: Recipe, chosen: Settings, others: Found, say: Callable[[str], None]) -> Photos | Body:
+    """What the body is to know of other things. `others` are not among it: fitting the head adds them.
+
+    Nobody has the photos of the pretrained body's negatives to show them to the trained one. But their old features are
+    near enough: without them, a head rejects RESULTS of the photos of none.
+    """
+    if chosen.network:
+        if not len(others.splits.get("train", ())):
+            say(
+                "a network trained from the beginning knows no photos of other things: give some with --neither"
+            )
+        return Photos(others.labels)
+    return bodies.load(BODIES / recipe.body)
 
 
 def _facts(chosen: Settings, network: Network, photos: int, seconds: float, command: str) -> dict[str, Any]:

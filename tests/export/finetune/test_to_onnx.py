@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
+from export.body.body import Body
 from export.errors import ExportError
 from export.finetune import checkpoint, make, to_onnx
 from export.finetune.network import ResidualCNN
@@ -182,6 +183,23 @@ def test_a_body_keeps_the_features_of_negatives_by_kind(
     expected = body.normalise(features(tmp_path / "body/body.onnx", _decoded(paths[0])).mean(axis=(2, 3)))[0]
     row = body.negatives[body.kinds.index("kind 0")]
     assert np.linalg.norm(row - expected) < 0.1 * np.linalg.norm(expected)
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_descendant_takes_over_normalisation_and_negatives(
+    network: ResidualCNN, photos: Path, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    parent = Body(
+        "parent", b"", SIZE, np.arange(16, dtype=np.float32), np.full(16, 2.0, np.float32),
+        random.normal(size=(40, 16)).astype(np.float32), ("cat", "dog") * 20, {},
+    )  # fmt: skip
+    child = make.make(network, SIZE, tmp_path / "body", find(photos / "photos").splits["val"], parent, {})
+    np.testing.assert_array_equal(child.mean, parent.mean)
+    np.testing.assert_array_equal(child.scale, parent.scale)
+    assert child.kinds == parent.kinds
+    assert np.abs(child.negatives - parent.negatives).mean() < 0.1
+    assert child.metadata["negatives"] == {"photos": 40, "kinds": {"cat": 20, "dog": 20}}
 
 
 def _decoded(path: Path) -> NDArray[np.uint8]:

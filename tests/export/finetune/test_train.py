@@ -18,7 +18,7 @@ import torch
 
 from export import run as runs
 from export.body import body as bodies
-from export.finetune import checkpoint, devices, loop, schedule
+from export.finetune import checkpoint, devices, loop, pixels, schedule
 from export.finetune import train as training
 from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
 from export.finetune.settings import Settings
@@ -111,7 +111,8 @@ def test_without_photos_of_none_it_tells_the_labels_apart(train: Train, tmp_path
     last = lines(tmp_path)[-1]
     assert last["val_accuracy"] >= 0.8
     assert "val_none_unrecognized" not in last
-    assert said == []
+    assert len(said) == 1
+    assert "give some with --neither" in said[0]
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(train: Train, tmp_path: Path) -> None:
@@ -292,6 +293,26 @@ def test_a_network_can_be_trained_further_on_other_labels(
     assert same(weights(tmp_path), weights(run))
     assert len(heads) == 1, "the head is fitted anew"
     assert lines(tmp_path)[0]["val_accuracy"] >= 0.9
+
+
+def test_a_descendant_of_the_pretrained_body_keeps_its_negatives() -> None:
+    said: list[str] = []
+    kept = training._negatives(Recipe(), Settings(), Found(("a", "b"), {}), said.append)
+    assert isinstance(kept, bodies.Body)
+    assert kept.name == "lite0"
+    assert said == []
+
+
+def test_more_photos_of_none_than_the_epochs_show_are_not_decoded(
+    train: Train, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[Path] = []
+    original = pixels._decode_one
+    monkeypatch.setattr(
+        pixels, "_decode_one", lambda path, size: decoded.append(path) or original(path, size)
+    )
+    train(tmp_path, sizes=[[32, 1]], none_share=0.1)
+    assert sum(path.is_relative_to(photos / "none/train") for path in decoded) == 5
 
 
 def test_weights_of_another_network_are_no_start(train: Train, run: Path, tmp_path: Path) -> None:
