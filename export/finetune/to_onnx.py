@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from export.errors import ExportError
+from export.finetune.network import Network
 from export.graph.assemble import session
 
 OPSET = 18
@@ -20,16 +21,16 @@ TOLERANCE = 1e-4
 
 
 class _FromPixels(nn.Module):
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network: Any = network
+        self.network = network
 
     def forward(self, pixels: Tensor) -> Tensor:
-        photos = (pixels.permute(0, 3, 1, 2).float() - self.network.pixel_mean) / self.network.pixel_std
-        return self.network(photos)  # type: ignore[no-any-return]
+        features: Tensor = self.network(self.network.normalise(pixels.permute(0, 3, 1, 2)))
+        return features
 
 
-def export(network: nn.Module, size: int, path: Path) -> None:
+def export(network: Network, size: int, path: Path) -> None:
     """Write the graph of a network that maps normalised photos to features.
 
     Raises ExportError when the graph does not compute what PyTorch does.
@@ -73,10 +74,11 @@ def _forget_origin(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _patterns(size: int) -> np.ndarray:
+def _patterns(size: int) -> NDArray[np.uint8]:
     """Smooth blobs and noise, uint8 [4, size, size, 3]: noise alone would exercise one corner of the network."""
     random = np.random.default_rng(0)
     coarse = torch.from_numpy(random.integers(0, 256, (3, 3, 8, 8)).astype(np.float32))
     smooth = nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 255)
     noise = torch.from_numpy(random.integers(0, 256, (1, 3, size, size)).astype(np.float32))
-    return torch.cat([smooth, noise]).permute(0, 2, 3, 1).to(torch.uint8).contiguous().numpy()
+    pixels = torch.cat([smooth, noise]).permute(0, 2, 3, 1).to(torch.uint8)
+    return np.ascontiguousarray(pixels.numpy())

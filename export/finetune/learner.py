@@ -1,0 +1,119 @@
+"""What is trained: a network with a linear head on its pooled features, and the moving average of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from export import head as heads
+from export.finetune.network import Network
+from export.finetune.settings import Settings
+
+
+class Learner(nn.Module):
+    """Normalised photos float [N, 3, S, S] to one logit a label, float [N, K].
+
+    The head is there to train the network and is thrown away then: what is served gets one of its own, fitted on the
+    int8 features (export/head.py). Until `fit_head` it gives every label the same logit.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, network: Network, labels: int, settings: Settings) -> None:
+        super().__init__()
+        channels = sum(network.parts)
+        self.network = network
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+        self.head = nn.Linear(channels, labels)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self._still = _freeze(network, settings)
+
+    def forward(self, photos: Tensor) -> Tensor:
+        logits: Tensor = self.head((self.network(photos).mean(dim=(2, 3)) - self.mean) / self.scale)
+        return logits
+
+    def train(self, mode: bool = True) -> Learner:
+        """Switch to training; frozen norms keep their statistics."""
+        super().train(mode)
+        for module in self._still:
+            module.eval()
+        return self
+
+    def fit_head(self, pooled: NDArray[np.float32], targets: NDArray[np.int64], c: float) -> None:
+        """Begin with a fitted head on the pooled features [N, C] of the training photos.
+
+        A random head would at first pull good features out of shape (Kumar et al. 2022, arXiv:2202.10054).
+        """
+        mean, scale, first = pooled.mean(axis=0), np.ones(pooled.shape[1], np.float32), 0
+        for channels in self.network.parts:
+            part = pooled[:, first : first + channels] - mean[first : first + channels]
+            scale[first : first + channels] = max(1e-6, float(np.sqrt((part**2).sum(axis=1).mean())))
+            first += channels
+        head = heads.fit((pooled - mean) / scale, targets, self.head.out_features, c)
+        with torch.no_grad():
+            self.mean.copy_(torch.from_numpy(mean))
+            self.scale.copy_(torch.from_numpy(scale))
+            self.head.weight.copy_(torch.from_numpy(head.weights))
+            self.head.bias.copy_(torch.from_numpy(head.bias))
+
+
+def _freeze(network: Network, settings: Settings) -> list[nn.Module]:
+    """Leave only the last blocks to be trained; return the modules that are to stay in evaluation mode."""
+    layers = network.layers()
+    blocks = len(layers) - 2
+    count = blocks + 1 if settings.unfreeze == "all" else min(int(settings.unfreeze), blocks)
+    still = [module for layer in layers[: blocks + 1 - count] for module in layer]
+    for module in still:
+        module.requires_grad_(False)
+    if settings.norm == "frozen":
+        still += [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return still
+
+
+def parameter_groups(learner: Learner, settings: Settings) -> list[dict[str, Any]]:
+    """Groups for the optimizer, each with the highest learning rate it is to have, `most`.
+
+    Norms and biases are not decayed: that would pull the features to zero, not regularise them.
+    """
+    groups = []
+    for module, rate in (
+        (learner.network, settings.learning_rate),
+        (learner.head, settings.head_learning_rate),
+    ):
+        trained = [p for p in module.parameters() if p.requires_grad]
+        for params, decay in (
+            ([p for p in trained if p.dim() > 1], settings.weight_decay), ([p for p in trained if p.dim() <= 1], 0.0),
+        ):  # fmt: skip
+            if params:
+                groups.append({"params": params, "weight_decay": decay, "lr": rate, "most": rate})
+    return groups
+
+
+def averaged(learner: nn.Module, decay: float) -> AveragedModel:
+    """An exponential moving average of all weights and buffers, `averaged(...).module`."""
+    return AveragedModel(learner, multi_avg_fn=_warmed(decay), use_buffers=True)
+
+
+def _warmed(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
+    @torch.no_grad()
+    def average(kept: Sequence[Tensor], current: Sequence[Tensor], steps: Tensor | int) -> None:
+        # A fixed decay of 0.998 still holds a third of the random weights after 500 steps; where steps are few, the
+        # average must be shorter.
+        step = int(steps)
+        now = min(decay, (1 + step) / (10 + step))
+        for old, new in zip(kept, current, strict=True):
+            if old.is_floating_point():
+                old.lerp_(new.to(old.dtype), 1 - now)
+            else:
+                old.copy_(new)
+
+    return average

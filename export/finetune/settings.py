@@ -1,0 +1,140 @@
+"""What the [finetune] table of a recipe may say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from export.finetune.network import ARCHITECTURES
+from export.recipe import RecipeError
+
+SMALLEST = 32
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides how a network is trained, beside the photos.
+
+    Attributes:
+        network: an architecture of export/finetune/network.py to train from random weights; empty for the recipe's
+            pretrained body.
+        start_from: the body.pt of another run, to train that network further.
+        unfreeze: "all", or how many of the network's last blocks are trained; the others stay as they are.
+        norm: "frozen" batch norm keeps the statistics it came with; "updated" takes them from the batches.
+        sizes: input size in pixels and epochs at it, in order; the last size is the one that is served.
+        learning_rate: the highest one of the body, after the warm-up.
+        head_learning_rate: the same of the head that is trained along, and thrown away.
+        weight_decay: of weights; norms and biases have none.
+        warmup: share of the training in which the learning rate rises.
+        crop_scale: the least share of a photo that a crop shows.
+        none_crop_scale: the same for photos of none of the classes.
+        none_share: photos of none are repeated, or left out by turns, until they are this share of an epoch.
+        colour: how much brightness, contrast and saturation change.
+        label_smoothing: share of a photo's label that is spread over all classes.
+        ema_decay: of the exponential moving average of the weights, which is what is kept.
+    """
+
+    network: str = ""
+    start_from: str = ""
+    unfreeze: int | str = "all"
+    norm: str = "frozen"
+    sizes: tuple[tuple[int, int], ...] = ((224, 5),)
+    batch_size: int = 16
+    learning_rate: float = 1e-4
+    head_learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    warmup: float = 0.1
+    crop_scale: float = 0.5
+    none_crop_scale: float = 0.1
+    none_share: float = 0.12
+    colour: float = 0.2
+    label_smoothing: float = 0.1
+    ema_decay: float = 0.998
+    seed: int = 0
+
+    @property
+    def epochs(self) -> int:
+        return sum(epochs for _, epochs in self.sizes)
+
+    @property
+    def input_size(self) -> int:
+        return self.sizes[-1][0]
+
+    @property
+    def stored_size(self) -> int:
+        """Side in pixels at which photos are kept: a crop of an eighth less is not enlarged."""
+        return max(size for size, _ in self.sizes) * 8 // 7
+
+    def size_at(self, epoch: int) -> int:
+        """The input size of an epoch, counted from 0."""
+        for size, epochs in self.sizes:
+            if epoch < epochs:
+                return size
+            epoch -= epochs
+        raise ValueError("the epoch is past the end of the schedule")
+
+    def as_json(self) -> str:
+        """All settings, to compare two runs by."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+def read(values: Mapping[str, Any]) -> Settings:
+    """Settings from a recipe's [finetune] table. Raises RecipeError with what is wrong."""
+    fields = {each.name: each for each in dataclasses.fields(Settings)}
+    if unknown := sorted(values.keys() - fields.keys()):
+        raise RecipeError(
+            f"The recipe's [finetune] table has settings that are not known: {', '.join(unknown)}. Known are "
+            f"{', '.join(fields)}."
+        )
+    given = {name: _typed(name, value, fields[name].default) for name, value in values.items()}
+    settings = Settings(**given)
+    for name, right, wish in _conditions(settings):
+        if not right:
+            raise RecipeError(f"In the recipe's [finetune] table, {name} must be {wish}.")
+    return settings
+
+
+def _typed(name: str, value: Any, default: Any) -> Any:
+    if name == "sizes":
+        return _sizes(value)
+    if name == "unfreeze":
+        return value
+    wanted = (int, float) if isinstance(default, float) else type(default)
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        kind = {str: "text", int: "a whole number", float: "a number"}[type(default)]
+        raise RecipeError(f"In the recipe's [finetune] table, {name} must be {kind}.")
+    return type(default)(value)
+
+
+def _sizes(value: Any) -> tuple[tuple[int, int], ...]:
+    try:
+        pairs = tuple((size, epochs) for size, epochs in value)
+        if pairs and all(type(n) is int for pair in pairs for n in pair):
+            return pairs
+    except (TypeError, ValueError):
+        pass
+    raise RecipeError(
+        "In the recipe's [finetune] table, sizes must be pairs of pixels and epochs, like [[128, 8], [160, 2]]."
+    )
+
+
+def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
+    shares = ("warmup", "none_share", "label_smoothing", "ema_decay")
+    blocks = type(s.unfreeze) is int and s.unfreeze > 0
+    return [
+        ("network", s.network in ("", *ARCHITECTURES), f"empty or one of {', '.join(ARCHITECTURES)}"),
+        ("unfreeze", s.unfreeze == "all" or blocks, '"all" or a number of blocks'),
+        ("norm", s.norm in ("frozen", "updated"), '"frozen" or "updated"'),
+        (
+            "sizes", all(size >= SMALLEST and size % 2 == 0 and epochs > 0 for size, epochs in s.sizes),
+            f"even numbers of at least {SMALLEST} pixels, each for at least one epoch",
+        ),
+        ("batch_size", s.batch_size > 0, "above 0"),
+        *((name, getattr(s, name) >= 0, "at least 0") for name in (
+            "learning_rate", "head_learning_rate", "weight_decay", "seed")),
+        *((name, 0 <= getattr(s, name) < 1, "at least 0 and below 1") for name in (*shares, "colour")),
+        *((name, 0 < getattr(s, name) <= 1, "above 0 and at most 1") for name in ("crop_scale", "none_crop_scale")),
+    ]  # fmt: skip
