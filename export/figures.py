@@ -31,7 +31,7 @@ def measure(
     fitted: Fitted, out: Path, summary: Summary,
 ) -> None:  # fmt: skip
     """The figures: on test through the code that serves, and by cross-validation; plots and contact sheets."""
-    own = splits["train"].photos
+    own = fitted.crossed
     unseen = Photos(
         own.labels, (Path("negative"),) * len(fitted.oof_negatives), (len(own.labels),) * len(fitted.oof_negatives),
         ("",) * len(fitted.oof_negatives),
@@ -86,7 +86,7 @@ def _copies(body: Body, train: Features, shown: Scores) -> set[int]:
         Cache(None, body),
         title="possible copies",
     )
-    found = check.find_copies(*check.together(train, suspects))
+    found = check.find_copies(train, suspects)
     pairs = (*found.between_splits, *found.between_classes)
     return {int(rows[second - len(train.photos)]) for _, second in pairs if second >= len(train.photos)}
 

@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.files import working_array
+
+# So many photos are copied at a time.
+CHUNK = 10_000
 Floats = NDArray[np.floating[Any]]
 
 # Inverse strength of the weight decay, for features with a mean squared norm of about one. Anything from 10 to 100
@@ -123,8 +127,12 @@ def fit_views(
     features: Floats, targets: NDArray[np.int64], negatives: Negatives, labels: int, c: float = C
 ) -> Head:
     """Fit on several views of each photo, [N, views, C], and on negatives."""
-    views = features.shape[1]
-    rows = np.concatenate([features.reshape(-1, features.shape[2]), negatives.features])
+    count, views, channels = features.shape
+    rows = working_array((count * views + len(negatives), channels))
+    for first in range(0, count, CHUNK):
+        some = features[first : first + CHUNK].reshape(-1, channels)
+        rows[first * views : first * views + len(some)] = some
+    rows[count * views :] = negatives.features
     wanted = np.concatenate([np.repeat(targets, views), np.full(len(negatives), labels)])
     largest = int(np.bincount(targets).max()) * views
     emphasis = np.concatenate([np.ones(len(targets) * views), negatives.emphasis(largest)])
@@ -161,10 +169,10 @@ def show_a_class(
     A negative does when it lies nearer to a photo of a class than most photos of that class lie to one another: its
     cosine similarity to the most similar one is above the quantile `nearest` of theirs.
     """
-    negatives, features = _unit(negatives), _unit(features)
+    negatives = _unit(negatives)
     found = np.zeros(len(negatives), dtype=bool)
     for target in np.unique(targets):
-        own = features[targets == target]
+        own = _unit(features[targets == target])
         if len(own) < 2:
             continue
         # A few hundred photos tell how near those of the class lie; more would take memory by their square.

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from api._classifier import available_cpus
 from api._image import ImageError, decode
 from export.body.body import Body
 from export.errors import ExportError
-from export.files import printable
+from export.files import printable, working_array
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
 
@@ -31,8 +30,6 @@ from export.photos.hashes import difference_hash
 MAX_PIXELS = 1_000_000_000
 # So many photos are handed to the threads, and then to the disk, together.
 CHUNK = 16
-# Features of more bytes than this lie on disk instead of in memory.
-IN_MEMORY = 1_000_000_000
 # How a photo may be shown to the body: whole or its middle, each as it is or mirrored.
 VIEWS = ("whole", "flipped", "zoomed", "zoomed flipped")
 # Zoomed in, the photo is so much larger than what is shown of it.
@@ -135,7 +132,8 @@ def extract(
 
     Photos that cannot be read are skipped and named. Raises ExportError if none can be read.
     """
-    values = _allocate((len(photos), len(views), body.channels), cache)
+    folder = None if cache.problem else cache.folder
+    values = working_array((len(photos), len(views), body.channels), folder)
     hashes = np.zeros(len(photos), dtype=np.uint64)
     digests: list[bytes] = []
     kept: list[int] = []
@@ -245,11 +243,3 @@ def _read(path: Path) -> bytes | str:
         return path.read_bytes()
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-
-
-def _allocate(shape: tuple[int, ...], cache: Cache) -> NDArray[np.float32]:
-    if int(np.prod(shape)) * 4 <= IN_MEMORY:
-        return np.zeros(shape, dtype=np.float32)
-    # Deleted with the process: what counts is in the cache.
-    file = tempfile.TemporaryFile(dir=None if cache.problem else cache.folder)  # noqa: SIM115
-    return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

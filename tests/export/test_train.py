@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import recipe, run
+from export import fitting, recipe, run
 from export import train as training
 from export.errors import ExportError
 from export.measure import scores
@@ -233,3 +233,13 @@ def test_a_huge_photo_and_an_odd_one_train_like_any_other(tmp_path: Path) -> Non
     Image.new("I;16", (60, 40)).save(tmp_path / "photos" / "disc" / "deep.png")
     metadata = train(tmp_path / "photos", tmp_path / "run").metadata
     assert metadata["training"]["photos"] == 10
+
+
+def test_of_very_many_photos_an_even_part_is_cross_validated(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "MOST_CROSSED", 12)
+    metadata = train(photos / "photos", tmp_path / "run", cache=photos / "cache").metadata
+    assert metadata["metrics"]["cross_validation"]["photos"] == 12
+    assert metadata["training"]["photos"] == 32
+    assert any("12 of the 32" in line for line in metadata["training"]["summary"])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from export import files
 from export.body import body as bodies
 from export.body import extract as extracting
 from export.body.body import Body
@@ -178,7 +179,7 @@ def test_features_of_another_body_are_not_mixed_up(body: Body, photos: Photos, t
 def test_many_photos_lie_on_disk_not_in_memory(
     body: Body, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extracting, "IN_MEMORY", 1000)
+    monkeypatch.setattr(files, "IN_MEMORY", 1000)
     assert isinstance(extract(body, photos, Cache(None, body)).values.base, np.memmap)
 
 
