@@ -46,6 +46,7 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
     negatives = body.negatives
     if len(negatives):
         shown = heads.show_a_class(negatives, own.values[:, 0], own.targets)
+        shown = heads.with_their_kinds(shown, body.kinds)
         negatives = negatives[~shown]
         summary.add(
             f"{len(negatives):,} photos of all kinds of things, known to the body, teach what is none of the classes"

@@ -8,6 +8,7 @@ second (`python -m benchmarks own-classes`).
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +34,10 @@ MOST_WEIGHT = 20.0
 NEGATIVE_WEIGHT = 0.1
 # See `show_a_class`.
 NEAREST = 0.7
+# See `with_their_kinds`. For 9,000 cats and dogs 42 % of the dogs and 19 % of the cats that the body brings along are
+# noticed, for five flowers 28 to 47 % of its flowers, for rubbish 44 to 74 % of its trash; of a kind that shows
+# something else 16 % at most.
+KIND_SHARE = 0.18
 
 
 @dataclass(frozen=True)
@@ -181,6 +186,16 @@ def show_a_class(
         np.fill_diagonal(among, -1.0)
         found |= (negatives @ own.T).max(axis=1) > np.quantile(among.max(axis=1), nearest)
     return found
+
+
+def with_their_kinds(
+    shown: NDArray[np.bool_], kinds: Sequence[str], share: float = KIND_SHARE
+) -> NDArray[np.bool_]:
+    """`shown` [M], and all negatives of each kind of which at least `share` are: of many dogs some look like the
+    user's own, but all of them are dogs."""
+    numbers = np.unique(np.array(kinds), return_inverse=True)[1]
+    shares = np.bincount(numbers, shown) / np.bincount(numbers)
+    return shown | (shares >= share)[numbers]
 
 
 def _unit(rows: Floats) -> Floats:

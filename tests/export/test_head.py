@@ -115,3 +115,10 @@ def test_negatives_of_the_users_own_count_as_much_as_a_class() -> None:
     head = heads.fit_views(features[own][:, None], targets[own], everything, 2)
     alike = heads.fit_views(features[own][:, None], targets[own], heads.Negatives(everything.features), 2)
     assert head.logits(mine).max() < alike.logits(mine).max()
+
+
+def test_a_kind_of_which_many_show_a_class_is_left_out_whole() -> None:
+    kinds = ["dog"] * 10 + ["car"] * 10
+    shown = np.zeros(20, dtype=bool)
+    shown[[0, 1, 2, 10]] = True
+    assert heads.with_their_kinds(shown, kinds).tolist() == [True] * 11 + [False] * 9
