@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parent
 ENVIRONMENT = Path(os.environ.get("PURRDICT_VENV", ROOT / ".venv"))
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
+# The oldest and the newest Python that every pinned package has a wheel for.
+SUPPORTED = ((3, 11), (3, 14))
+
 # Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
@@ -40,14 +43,32 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         print(__doc__)
         return 0 if arguments in (["-h"], ["--help"]) else 2
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+    if not SUPPORTED[0] <= sys.version_info[:2] <= SUPPORTED[1]:
+        first, last = ("{}.{}".format(*version) for version in SUPPORTED)
+        newer = sys.version_info[:2] > SUPPORTED[1]
+        reason = " onnxruntime, which runs the model, has no package for a newer one yet." if newer else ""
         print(
-            f"error: Purrdict needs Python 3.11, 3.12 or 3.13; this is {sys.version.split()[0]}.",
+            f"error: Purrdict needs Python {first} to {last}; this is {'{}.{}'.format(*sys.version_info)}.{reason}",
             file=sys.stderr,
         )
         return 2
     steps, command = COMMANDS[arguments[0]]
-    status = install(steps)
+    try:
+        status = install(steps)
+    except (OSError, ValueError) as error:  # venv's own word for a file in its way is ValueError
+        print(
+            f"error: {ENVIRONMENT} cannot be made or changed: {getattr(error, 'strerror', None) or error}. "
+            "Name another folder in the variable PURRDICT_VENV.",
+            file=sys.stderr,
+        )
+        return 2
+    except subprocess.CalledProcessError:
+        # Debian and Ubuntu keep the installer of environments in a package of its own.
+        print(
+            f"error: this Python cannot make {ENVIRONMENT}. On Debian and Ubuntu: apt install python3-venv",
+            file=sys.stderr,
+        )
+        return 2
     if status:
         print("error: the packages could not be installed; pip says why above.", file=sys.stderr)
         return status
@@ -70,18 +91,19 @@ def install(steps: list[list[str]]) -> int:
     stamp = hashlib.sha256(version.encode() + contents).hexdigest()
     # One stamp for each set of files: serving needs few packages, training and the tests need those and more.
     marker = ENVIRONMENT / f".installed-{hashlib.sha256(' '.join(files).encode()).hexdigest()[:8]}"
-    if PYTHON.exists() and marker.exists() and marker.read_text() == stamp:
+    if PYTHON.exists() and marker.exists() and marker.read_text(encoding="utf-8") == stamp:
         return 0
-    if not PYTHON.exists():
+    # A first run that was interrupted leaves a Python without pip.
+    if not PYTHON.exists() or subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL):
         print(f"making {ENVIRONMENT} ...", flush=True)
-        venv.create(ENVIRONMENT, with_pip=True)
+        venv.create(ENVIRONMENT, with_pip=True, clear=PYTHON.exists())
     print(f"installing {', '.join(files)} ...", flush=True)
     for step in steps:
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         status = subprocess.call([*pip, *step], cwd=ROOT)
         if status:
             return status
-    marker.write_text(stamp)
+    marker.write_text(stamp, encoding="utf-8")
     return 0
 
 

@@ -5,6 +5,7 @@ import contextlib
 import io
 import json
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,8 +26,18 @@ Settings come from the environment or from .env; .env.example explains each."""
 _LABEL_WIDTH = 24
 
 
+class CommandError(Exception):
+    """The command cannot go on; the message says why."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status: 0 well, 1 some photo failed, 2 it could not start."""
+    """Runs a command.
+
+    Returns:
+        The exit status: 0 well, 1 some photo failed, 2 it could not start or go on; 130 after Ctrl-C and 141 when
+        whoever read the output has left, as shells have it.
+    """
+    _write_any_name()
     options = _parser().parse_args(arguments)
     try:
         settings = _settings.load()
@@ -35,9 +46,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "tunnel":
             return _tunnel(options, settings)
         return _serve(options, settings)
-    except SettingsError as error:
+    except (SettingsError, CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        _drop_output()
+        return 141
+    except KeyboardInterrupt:
+        return 130
+
+
+def _write_any_name() -> None:
+    # File names have letters, and on Linux bytes, that a terminal's or a pipe's encoding may lack.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _print(line: str) -> None:
+    """Prints at once.
+
+    Raises:
+        BrokenPipeError: nobody reads it.
+        CommandError: it cannot be written.
+    """
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _drop_output()
+        raise CommandError(f"the output cannot be written: {error.strerror}") from error
+
+
+def _drop_output() -> None:
+    # What is still in the buffer would be written, and fail again, when the interpreter ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -58,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Classifies photos with the published model, without a server.",
     )
     predict.add_argument(
-        "photos", nargs="+", type=Path, metavar="PHOTO", help="a photo, or a folder of photos"
+        "photos", nargs="+", metavar="PHOTO", help="a photo, a folder of photos, or a wildcard like *.jpg"
     )
     predict.add_argument(
         "--json", action="store_true", help="print one JSON object a line instead of a table"
@@ -75,7 +119,33 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, help="port to listen on (default: PORT, or 8000)")
+    parser.add_argument("--port", type=_port, help="port to listen on (default: PORT, or 8000)")
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 65_535):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} must be a whole number from 1 to 65535")
+    return int(text)
+
+
+def _check_address(host: str, port: int) -> None:
+    """Listens there for a moment.
+
+    Raises:
+        CommandError: nothing can listen there; before an address is printed that nobody will answer.
+    """
+    try:
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[:1]:
+            with socket.socket(family, kind, protocol) as listener:
+                if os.name != "nt":  # where it means to share the port with whoever has it
+                    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(address)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a name that cannot be one
+        reason = getattr(error, "strerror", None) or "no name of a machine"
+        raise CommandError(
+            f"cannot listen on {host[:80]!r}, port {port}: {reason}. Name another --port, or as --host an address "
+            "of this machine."
+        ) from error
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
@@ -89,9 +159,10 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     from api.index import app
 
     port = settings.port if options.port is None else options.port
+    _check_address(options.host, port)
     url = f"http://{f'[{options.host}]' if ':' in options.host else options.host}:{port}"
     url += settings.root_path
-    print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs", flush=True)
+    _print(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs")
     if settings.workers_ignored:
         print(
             "note: WEB_CONCURRENCY is ignored: this one process uses every processor with threads. "
@@ -119,6 +190,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 
 def _predict(options: argparse.Namespace, settings: Settings) -> int:
     from api._classifier import Classifier
+    from api._paths import find
     from api._registry import ModelError, load
 
     try:
@@ -126,28 +198,24 @@ def _predict(options: argparse.Namespace, settings: Settings) -> int:
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    paths = [path for photo in options.photos for path in _expand(photo)]
-    if not paths:
-        print("error: there is no file in there to classify", file=sys.stderr)
+    found = find(options.photos)
+    for problem in found.problems:
+        print(f"error: {problem}", file=sys.stderr)
+    if found.left_out:
+        files = "1 file" if found.left_out == 1 else f"{found.left_out} files"
+        print(f"left out: {files} of the kinds that lie beside photos, like notes on edits", file=sys.stderr)
+    if not found.files:
+        if not found.problems:
+            print("error: there is no file in there to classify", file=sys.stderr)
         return 1
-    # A label in Japanese is no reason to fail where the terminal has no letters for it.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    width = max(len(str(path)) for path in paths)
+    width = max(len(str(path)) for path in found.files)
     label_width = min(_LABEL_WIDTH, max(len(shown(label)) for label in classifier.model.labels))
-    failures = 0
-    for path in paths:
+    failures = len(found.problems)
+    for path in found.files:
         answer = _answer(classifier, path, settings)
         failures += "error" in answer
-        row = json.dumps(answer) if options.json else f"{path!s:<{width}}  {_row(answer, label_width)}"
-        print(row, flush=True)
+        _print(json.dumps(answer) if options.json else f"{path!s:<{width}}  {_row(answer, label_width)}")
     return 1 if failures else 0
-
-
-def _expand(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    return sorted(child for child in path.rglob("*") if child.is_file() and not child.name.startswith("."))
 
 
 def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
@@ -155,8 +223,12 @@ def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
 
     try:
         photo = decode(path.read_bytes(), classifier.model.input_size, settings.max_pixels)
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         return {"file": str(path), "error": str(error)}
+    except OSError as error:
+        return {"file": str(path), "error": f"It cannot be read: {error.strerror}."}
+    except MemoryError:
+        return {"file": str(path), "error": "It is too large to be read."}
     prediction = classifier.predict(photo.pixels[None])[0]
     return {"file": str(path), **prediction.answer(), "model_version": classifier.model.version}
 

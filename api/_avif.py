@@ -10,9 +10,10 @@ Layout: ISO/IEC 14496-12 (boxes), 23008-12 (items), AV1 Bitstream & Decoding Pro
 import struct
 from collections.abc import Callable, Iterator
 
-# An image item holds a handful of units, a grid a few hundred items.
+from api._boxes import MAX_ITEMS, boxes, item_kinds, item_locations
+
+# An image item holds a handful of units.
 MAX_UNITS = 5_000
-MAX_ITEMS = 1_000
 
 _SEQUENCE_HEADER = 1
 _ROAD_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
@@ -45,23 +46,9 @@ def coded_pixels(data: bytes) -> int | None:
     return largest
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(type, first byte of the content, byte after it) of each box."""
-    while start + 8 <= end:
-        size, kind = struct.unpack_from(">I4s", data, start)
-        head = 8
-        if size == 1:
-            (size,), head = struct.unpack_from(">Q", data, start + 8), 16
-        stop = end if size == 0 else min(end, start + size)
-        if stop < start + head:
-            return
-        yield kind, start + head, stop
-        start = stop
-
-
 def _payloads(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """(item type, content) of every coded image and grid; of a sequence the first sample of each track."""
-    for kind, start, end in _boxes(data, 0, len(data)):
+    for kind, start, end in boxes(data, 0, len(data)):
         if kind == b"meta":
             yield from _items(data, start + 4, end)
         elif kind == b"moov":
@@ -69,66 +56,27 @@ def _payloads(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _items(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, bytes]]:
-    boxes = {kind: (first, last) for kind, first, last in _boxes(data, start, end)}
-    if b"iloc" not in boxes or b"iinf" not in boxes:
+    parts_of = {kind: (first, last) for kind, first, last in boxes(data, start, end)}
+    if b"iloc" not in parts_of or b"iinf" not in parts_of:
         return
-    kinds = dict(_item_kinds(data, *boxes[b"iinf"]))
-    inside = boxes.get(b"idat", (0, 0))[0]
-    for item, parts in _locations(data, boxes[b"iloc"][0], inside):
+    kinds = dict(item_kinds(data, *parts_of[b"iinf"]))
+    inside = parts_of.get(b"idat", (0, 0))[0]
+    for item, parts in item_locations(data, parts_of[b"iloc"][0], inside):
         if kinds.get(item) in (b"av01", b"grid"):
             yield kinds[item], b"".join(parts)
 
 
-def _item_kinds(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    first = start + (6 if data[start] == 0 else 8)
-    for kind, at, _ in _boxes(data, first, end):
-        if kind == b"infe":
-            item, _, name = struct.unpack_from(">HH4s" if data[at] < 3 else ">IH4s", data, at + 4)
-            yield item, name
-
-
-def _locations(data: bytes, at: int, inside: int) -> Iterator[tuple[int, list[bytes]]]:
-    """(item, its pieces), as the box `iloc` lists them."""
-    version, sizes = data[at], struct.unpack_from(">H", data, at + 4)[0]
-    offset_size, length_size, base_size = sizes >> 12, sizes >> 8 & 15, sizes >> 4 & 15
-    index_size = sizes & 15 if version in (1, 2) else 0
-    wide = 4 if version == 2 else 2
-    at += 6
-
-    def take(count: int) -> int:
-        nonlocal at
-        value = int.from_bytes(data[at : at + count], "big")
-        at += count
-        if at > len(data):
-            raise IndexError("the box iloc is cut off")
-        return value
-
-    for _ in range(take(wide)):
-        item = take(wide)
-        method = take(2) & 15 if version in (1, 2) else 0
-        take(2)
-        base = take(base_size) + (inside if method == 1 else 0)
-        parts = []
-        for _ in range(take(2)):
-            take(index_size)
-            offset, length = base + take(offset_size), take(length_size)
-            parts.append(data[offset : offset + length] if length else data[offset:])
-            if len(parts) > MAX_ITEMS:
-                raise IndexError("an item in too many pieces")
-        yield item, parts
-
-
 def _first_samples(data: bytes, start: int, end: int, depth: int = 1) -> Iterator[tuple[bytes, bytes]]:
     if depth < len(_ROAD_TO_SAMPLES):
-        for kind, first, last in _boxes(data, start, end):
+        for kind, first, last in boxes(data, start, end):
             if kind == _ROAD_TO_SAMPLES[depth]:
                 yield from _first_samples(data, first, last, depth + 1)
         return
-    boxes = {kind: first for kind, first, _ in _boxes(data, start, end)}
-    if b"stsz" not in boxes or not {b"stco", b"co64"} & set(boxes):
+    tables = {kind: first for kind, first, _ in boxes(data, start, end)}
+    if b"stsz" not in tables or not {b"stco", b"co64"} & set(tables):
         return
-    each, _, first_size = struct.unpack_from(">III", data, boxes[b"stsz"] + 4)
-    form, at = (">Q", boxes[b"co64"]) if b"co64" in boxes else (">I", boxes[b"stco"])
+    each, _, first_size = struct.unpack_from(">III", data, tables[b"stsz"] + 4)
+    form, at = (">Q", tables[b"co64"]) if b"co64" in tables else (">I", tables[b"stco"])
     (offset,) = struct.unpack_from(form, data, at + 8)
     yield b"av01", data[offset : offset + (each or first_size)]
 

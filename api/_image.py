@@ -11,16 +11,19 @@ import io
 import math
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from api._limits import excess
+from api._repair import with_end, with_padding, without_notes
 from api._settings import DEFAULT_MAX_PIXELS
 
-READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF")
+# HEIC only where its decoder is installed.
+READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIC",) if find_spec("pi_heif") else ()))
 
 # Decode JPEG at no less than this many times the target. At 1.0 a photo of 640 x 480 would take little more than half
 # the time, but probabilities would move by some hundredths from those of the browser, and of the photos trained on.
@@ -33,6 +36,10 @@ REDUCING_GAP = 2.0
 # Only JPEG decodes at a fraction of its size. What has to be decoded whole takes up to 16 bytes a pixel (WebP), so
 # fewer of them are read: 25 million where JPEG may have 40.
 WHOLE_SHARE = 0.625
+
+# Of a JPEG that was cut off at its very end, the most that may be missing, as a share of the network's input: the last
+# blocks of the last row. Browsers show such a photo as whole.
+MAX_MISSING_SHARE = 0.01
 
 _ORIENTATION = 0x0112
 _BITS_PER_SAMPLE = 0x0102
@@ -70,6 +77,10 @@ _SIGNATURES = (
     (b"v/1\x01", "EXR"),
     (b"\x1aE\xdf\xa3", "WebM video"),
 )
+# What else a refusal says.
+_HOW = {
+    "HEIC": " On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
+}
 _AVIF_BRANDS = (b"avif", b"avis")
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 
@@ -78,7 +89,8 @@ class ImageError(ValueError):
     """The photo cannot be used; the message tells the client what to do.
 
     Attributes:
-        status: the HTTP status that says so: 400 for what is no readable image, 413 for too many pixels.
+        status: the HTTP status that says so: 400 for what is no readable image, 413 for too many pixels, 503 where the
+            decoder cannot be loaded at this moment.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -131,50 +143,89 @@ def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Phot
     Raises:
         ImageError: empty, of a format that is not read, damaged, or too large.
     """
-    start = time.perf_counter()
     name = _format(data)
     if name != "JPEG":
         max_pixels = int(max_pixels * WHOLE_SHARE)
     try:
         if what := excess(name, data, max_pixels):
             raise ImageError(f"The {name} file has {what}. Save the photo again and send that.", 413)
-        with warnings.catch_warnings():
-            # Pillow warns of big pictures and of odd metadata; the limit here is max_pixels, and logs are for requests.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=(name.upper(),)) as image:
-                _check_size(image, max_pixels)
-                width, height = image.size
-                # Formats other than JPEG ignore it.
-                image.draft(None, (math.ceil(size * DRAFT_GAP), math.ceil(size * DRAFT_GAP)))
-                image.load()
-                _check_size(image, max_pixels)
-                # Asked only now: loading a TIFF turns it and clears the note.
-                turn = _orientation(image)
-                decoded = time.perf_counter()
-                pixels = _pixels(image, size, turn)
+        if name == "PNG":
+            data = without_notes(data)
+        elif name == "WebP":
+            data = with_padding(data)
+        elif name == "JPEG" and (versions := with_end(data)):
+            return _decode_cut_off(versions, size, max_pixels)
+        return _decode(name, data, size, max_pixels)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
         raise _too_large(max_pixels) from error
+    except ImportError as error:
+        # Without file descriptors no decoder can be loaded; what failed is tried again for the next photo.
+        raise ImageError(f"{name} cannot be read just now. Send it again in a few seconds.", 503) from error
     except Exception as error:
         # Decoders of hostile bytes fail in many ways (OSError, SyntaxError, struct.error, IndexError, MemoryError ...):
         # whatever it was, the client's photo is what cannot be read, and the server is fine.
-        raise ImageError(
-            f"This {name} file is damaged or cut off. Send the whole file, or save it again."
-        ) from error
+        raise _damaged(name) from error
+
+
+def _decode_cut_off(versions: tuple[bytes, bytes], size: int, max_pixels: int) -> Photo:
+    """A JPEG without its end, from two versions that differ in what stands for the missing part.
+
+    Raises:
+        ImageError: more than a hundredth of the picture is missing.
+    """
+    photo, other = (_decode("JPEG", version, size, max_pixels) for version in versions)
+    missing = (photo.pixels != other.pixels).any(axis=-1).mean()
+    if missing > MAX_MISSING_SHARE:
+        raise _damaged("JPEG")
+    times = photo.decode_ms + other.decode_ms, photo.resize_ms + other.resize_ms
+    return replace(photo, decode_ms=times[0], resize_ms=times[1])
+
+
+def _decode(name: str, data: bytes, size: int, max_pixels: int) -> Photo:
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        # Pillow warns of big pictures and of odd metadata; the limit here is max_pixels, and logs are for requests.
+        warnings.simplefilter("ignore")
+        with _open(name, data) as image:
+            _check_size(image, max_pixels)
+            width, height = image.size
+            # Formats other than JPEG ignore it.
+            image.draft(None, (math.ceil(size * DRAFT_GAP), math.ceil(size * DRAFT_GAP)))
+            image.load()
+            _check_size(image, max_pixels)
+            # Asked only now: loading a TIFF turns it and clears the note.
+            turn = _orientation(image)
+            decoded = time.perf_counter()
+            pixels = _pixels(image, size, turn)
     if turn in (5, 6, 7, 8):
         width, height = height, width
     end = time.perf_counter()
     return Photo(pixels, width, height, name, (decoded - start) * 1e3, (end - decoded) * 1e3)
 
 
+def _open(name: str, data: bytes) -> Image.Image:
+    if name != "HEIC":
+        return Image.open(io.BytesIO(data), formats=(name.upper(),))
+    from api import _heic  # as in _limits.py
+
+    return _heic.load(data)
+
+
+def _damaged(name: str) -> ImageError:
+    return ImageError(f"This {name} file is damaged or cut off. Send the whole file, or save it again.")
+
+
 def _format(data: bytes) -> str:
     if not data:
         raise ImageError("The file is empty. Send a photo.")
     name = _sniff(data[:512])
-    if name not in READABLE:
+    if name is None or name not in READABLE:
         what = f"{name} is not read here" if name else "This is no image that can be read"
-        raise ImageError(f"{what}. Send a photo as {', '.join(READABLE[:-1])} or {READABLE[-1]}.")
+        raise ImageError(
+            f"{what}. Send a photo as {', '.join(READABLE[:-1])} or {READABLE[-1]}.{_HOW.get(name or '', '')}"
+        )
     return name
 
 

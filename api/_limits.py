@@ -48,13 +48,16 @@ def excess(name: str, data: bytes, max_pixels: int) -> str | None:
 
     Args:
         name: the format that its first bytes say.
-        max_pixels: the most that a tile of a TIFF or a picture coded in an AVIF may have.
+        max_pixels: the most that a tile of a TIFF or a picture coded in an AVIF or a HEIC may have.
 
     Raises:
-        struct.error, IndexError: an AVIF whose parts cannot be told; its decoder must not try what was not checked.
+        struct.error, IndexError, KeyError, ValueError: the parts of an AVIF or a HEIC cannot be told; its decoder must
+            not try what was not checked.
     """
     if name == "AVIF":
         return _avif(data, max_pixels)
+    if name == "HEIC":
+        return _heic_excess(data, max_pixels)
     try:
         if name == "JPEG":
             return _jpeg(data)
@@ -95,15 +98,37 @@ def _jpeg(data: bytes) -> str | None:
 
 
 def _jpeg_scans(data: bytes, at: int, pixels: int) -> str | None:
-    scans = 1
+    scans, ended = 1, False
     while marker := _JPEG_AFTER_SCAN.search(data, at):
         kind, at = marker[1][0], marker.end()
         if kind == _JPEG_END:
+            ended = True
             break
         scans += kind == _JPEG_START_OF_SCAN
         if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS:
             return "too many scans"
-    return None
+    # One without an end is decoded twice (_repair.py).
+    return None if ended or 2 * scans * pixels <= MAX_SCANNED_PIXELS else "too many scans"
+
+
+def jpeg_scan(data: bytes) -> tuple[int, bool] | None:
+    """Where the pixels of the first picture's last scan begin, and whether an end marker follows them.
+
+    None where there is no scan. Call `excess` first: it bounds the work.
+    """
+    at, start = 2, 0
+    try:
+        while marker := (_JPEG_AFTER_SCAN if start else _JPEG_MARKER).search(data, at):
+            kind, at = marker[1][0], marker.end()
+            if kind == _JPEG_END:
+                return (start, True) if start else None
+            if kind == _JPEG_START_OF_SCAN:
+                start = at + struct.unpack_from(">H", data, at)[0]
+            if kind not in _JPEG_ALONE:
+                at += struct.unpack_from(">H", data, at)[0]
+    except struct.error:
+        return None  # cut off within a header
+    return (start, False) if start else None
 
 
 def _png(data: bytes) -> str | None:
@@ -166,3 +191,16 @@ def _avif(data: bytes, max_pixels: int) -> str | None:
     if pixels == 0:
         raise IndexError("no AV1 stream in it")
     return f"pictures of over {max_pixels / 1e6:g} million pixels in it" if pixels > max_pixels else None
+
+
+def _heic_excess(data: bytes, max_pixels: int) -> str | None:
+    from api import _heic  # for the first HEIC only: a start need not pay for it
+
+    cost = _heic.cost(data)
+    if (
+        cost.shown > max_pixels
+        or cost.decoded > _heic.DECODED_SHARE * max_pixels
+        or cost.painted > _heic.PAINTED_SHARE * max_pixels
+    ):
+        return f"pictures of over {max_pixels / 1e6:g} million pixels in it"
+    return None

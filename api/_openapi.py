@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from api._image import READABLE
 from api._labels import purpose
 from api._registry import Model
 
@@ -19,7 +20,7 @@ _DESCRIPTION = """Purrdict {purpose}. It says how sure it is and where it looked
 classes at all.
 
 Send a photo to `POST /predict` as the field `file` of a multipart form, or as the body itself with an `image/*` type.
-JPEG, PNG, WebP, GIF, BMP, TIFF and AVIF are read. Errors are `{{"detail": "a sentence that says what to do"}}`."""
+{formats} are read. Errors are `{{"detail": "a sentence that says what to do"}}`."""
 
 # What CommonMark and HTML would take for markup within a line.
 _MARKUP = re.compile(r"([\\`*_\[\]<>&~|])")
@@ -46,7 +47,8 @@ def document(app: FastAPI, model: Model | None, message: str) -> None:
 def description(model: Model | None) -> str:
     """What the API is for, in Markdown."""
     words = purpose(model.labels if model else ())
-    return _DESCRIPTION.format(purpose=_MARKUP.sub(r"\\\1", words))
+    formats = f"{', '.join(READABLE[:-1])} and {READABLE[-1]}"
+    return _DESCRIPTION.format(purpose=_MARKUP.sub(r"\\\1", words), formats=formats)
 
 
 def _add_examples(schemas: dict[str, Any], model: Model | None, message: str) -> None:

@@ -7,6 +7,7 @@ model/versions/<version>/model.onnx          the weights, whose size and sha256 
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def load(root: Path, version: str | None = None) -> Model:
             recognized_threshold=float(metadata["thresholds"]["recognized"]),
             metadata=metadata,
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         name = _short(directory / "metadata.json")
         raise ModelError(f"{name} is incomplete: {type(error).__name__} {error}.") from error
     _check(model, version)
@@ -71,20 +72,34 @@ def load(root: Path, version: str | None = None) -> Model:
 def _latest(root: Path) -> str:
     path = root / "latest"
     try:
-        version = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
+        version = _text(path).strip()
+    except OSError as error:
         raise ModelError(f"No model is published: {_short(path)} cannot be read.") from error
-    if not version or "/" in version or "\\" in version or version.startswith("."):
+    # The name of a folder, that must not climb out of the registry.
+    if not re.fullmatch(r"[^\s/\\\0.][^\s/\\\0]{0,99}", version):
         raise ModelError(f"{_short(path)} must hold one version, like 1.0.0.")
     return version
 
 
+def _text(path: Path) -> str:
+    """A text file as editors save it: UTF-8, with the mark in front that those of Windows add, or without.
+
+    Raises:
+        ModelError: it is no UTF-8.
+        OSError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{_short(path)} is no UTF-8. Save it again, as UTF-8.") from error
+
+
 def _metadata(path: Path) -> dict[str, Any]:
     try:
-        metadata = json.loads(path.read_text(encoding="utf-8"))
+        metadata = json.loads(_text(path))
     except OSError as error:
         raise ModelError(f"{_short(path)} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{_short(path)} is no valid JSON: {error}.") from error
     if not isinstance(metadata, dict):
         raise ModelError(f"{_short(path)} must hold a JSON object.")

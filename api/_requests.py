@@ -8,6 +8,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TextIO
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -155,9 +156,16 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Loses what cannot be written, as when the reader of a pipe has left: no reason to say more, or to stop."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Says nothing; logging would write a traceback for every line."""
+
+
 def configure_logging(level: str) -> None:
     """Sends this service's log, one JSON line a record, to standard output."""
-    handler = logging.StreamHandler(sys.stdout)
+    handler = _Handler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     log.handlers = [handler]
     log.setLevel(level)

@@ -1,14 +1,15 @@
 """Settings: the only module that reads the environment.
 
 On a developer's machine a `.env` file beside the README fills in what the environment leaves out; a deployment gets
-its variables from the platform. A wrong value stops the start with a sentence that names the variable, because a
-service that starts with half its protection is worse than one that does not start.
+its variables from the platform. A wrong value stops the start with a sentence that names the variable, and so does a
+line of `.env` that is not understood (_dotenv.py), because a service that starts with half its protection is worse than
+one that does not start.
 """
 
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -40,7 +41,7 @@ _FALSE = ("0", "false", "no", "off")
 
 
 class SettingsError(ValueError):
-    """A variable of the environment has a value that cannot be used; the message names it."""
+    """A variable of the environment, or `.env`, cannot be used; the message names it and shows no secret."""
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,19 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from `environment` (default: the process's, completed by `.env`).
 
     Raises:
-        SettingsError: a variable has an unusable value; the message names it and says what would do.
+        SettingsError: a variable has an unusable value or name, or `.env` is not understood; the message names it and
+            says what would do.
     """
     if environment is None:
         _load_dotenv(ROOT / ".env")
         environment = os.environ
+    _check_names(environment)
     text = {name: value.strip() for name, value in environment.items()}
     return Settings(
         allowed_origins=_origins(text.get("ALLOWED_ORIGINS", "")),
         frame_ancestors=_ancestors(text.get("FRAME_ANCESTORS", "")),
-        api_keys=_keys(text.get("API_KEYS", "")),
+        # As it stands: keys of nothing but blanks are a mistake, and must not count as none.
+        api_keys=_keys(environment.get("API_KEYS", "")),
         model_dir=_directory("MODEL_DIR", text, ROOT / "model"),
         model_version=_version("MODEL_VERSION", text),
         max_upload_bytes=_integer("MAX_UPLOAD_BYTES", text, DEFAULT_MAX_UPLOAD_BYTES, minimum=1),
@@ -92,12 +96,28 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     )
 
 
-def _load_dotenv(path: Path) -> None:
-    # Imported only where a .env exists: a deployed function has none and need not pay for the import.
-    if path.is_file():
-        from dotenv import load_dotenv
+def names() -> tuple[str, ...]:
+    """The variables that are settings."""
+    return tuple(setting.name.upper() for setting in fields(Settings))
 
-        load_dotenv(path, override=False)
+
+def _check_names(environment: Mapping[str, str]) -> None:
+    # On Windows names have no case, and come in capitals. Names of one word, like port, may be another program's.
+    for name in environment:
+        if "_" in name and not name.isupper() and name.upper() in names():
+            raise SettingsError(f"{name}: the setting is called {name.upper()}, in capitals.")
+
+
+def _load_dotenv(path: Path) -> None:
+    # Imported only where a .env exists: a deployed function has none and need not pay for the import. A link to
+    # nowhere, a folder and a pipe exist too.
+    if os.path.lexists(path):
+        from api import _dotenv
+
+        for name, value in _dotenv.read(path, names(), os.environ).items():
+            os.environ.setdefault(name, value)
+    elif os.path.lexists(path.with_name(f"{path.name}.txt")):
+        raise SettingsError(f"{path.name}.txt: an editor added .txt to its name. Call it {path.name}.")
 
 
 def _origins(value: str) -> tuple[str, ...]:
@@ -162,7 +182,12 @@ def _keys(value: str) -> tuple[str, ...]:
 
 
 def _directory(name: str, text: Mapping[str, str], default: Path) -> Path:
-    return Path(text[name]).expanduser() if text.get(name) else default
+    if not text.get(name):
+        return default
+    try:
+        return Path(text[name]).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"{name}: {text[name]!r} names the home of a user who has none here.") from error
 
 
 def _version(name: str, text: Mapping[str, str]) -> str | None:

@@ -21,12 +21,17 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 
 def main() -> int:
     """Runs the parts asked for; exit status 1 when a goal was missed or a part failed."""
+    if sys.argv[1:2] == ["own-classes"]:
+        from benchmarks import own_classes
+
+        return own_classes.main(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog="Parts: " + ", ".join(PARTS) + ". All take some seven minutes. The rivals need "
         "`pip install -r benchmarks/requirements.txt`; one that is not installed is left out and named. So is Vercel's "
-        "builder, which .ci/platforms installs. A run of all parts writes benchmarks/results/table.md.",
+        "builder, which .ci/platforms installs. A run of all parts writes benchmarks/results/table.md. "
+        "`python -m benchmarks own-classes --help` is about training.",
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="run only these parts (default: all)")
     names = parser.parse_args().parts or list(PARTS)
@@ -54,7 +59,7 @@ def main() -> int:
     print(f"\n{table}\n\nMedians; in brackets half the interquartile range.")
     if complete and names == list(PARTS):
         RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "table.md").write_text(f"{machine()}\n\n{table}\n")
+        (RESULTS / "table.md").write_text(f"{machine()}\n\n{table}\n", encoding="utf-8")
     return 0 if complete and all(row.reached for row in rows) else 1
 
 

@@ -186,7 +186,7 @@ class Running:
         ticks = os.sysconf("SC_CLK_TCK")
         total = 0.0
         for pid in _tree(self.process.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
             total += (int(fields[11]) + int(fields[12])) / ticks
         return total
 
@@ -256,7 +256,9 @@ def _tree(pid: int) -> list[int]:
     while pids:
         children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children")
         pids = pids[1:] + (
-            [int(child) for child in children.read_text().split()] if children.exists() else []
+            [int(child) for child in children.read_text(encoding="utf-8").split()]
+            if children.exists()
+            else []
         )
         found += [child for child in pids if child not in found]
     return found
@@ -273,11 +275,11 @@ def resident_kb(pids: Iterable[int]) -> int:
     files: dict[tuple[str, ...], int] = {}
     for pid in pids:
         with contextlib.suppress(OSError):  # ended meanwhile
-            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
             own += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss_Anon:"))
             mapping: tuple[str, ...] = ()
             resident = 0
-            for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
+            for line in Path(f"/proc/{pid}/smaps").read_text(encoding="utf-8").splitlines():
                 name, *values = line.split()
                 if not name.endswith(":"):
                     # A new mapping: addresses, permissions, offset, device, inode, path.
@@ -349,10 +351,10 @@ def machine() -> str:
     with contextlib.suppress(OSError, StopIteration):
         cpu = next(
             line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
             if "model name" in line
         )
-        memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
+        memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 2**20
         cores = len(os.sched_getaffinity(0))
         names = ("onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "torch", "bentoml", "litserve")
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in names if _installed(name))

@@ -85,7 +85,7 @@ def _parts() -> dict[str, float]:
         env=clean_environment(),
         check=True,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     marks: list[tuple[str, float]] = json.loads(result.stdout.splitlines()[-1])
     times = [start, *(moment for _, moment in marks)]

@@ -29,7 +29,9 @@ def main(photos: int = PHOTOS) -> list[Row]:
         path.write_bytes(data)
         command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path), "200"]
         bare = float(
-            subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()[-1]
+            subprocess.run(
+                command, cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
+            ).stdout.split()[-1]
         )
     _plot(course, bare)
     end = course[-1][1]

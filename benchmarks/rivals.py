@@ -109,7 +109,7 @@ def _table(figures: dict[str, Figures]) -> None:
         lines.append(f"| {' | '.join(str(cell) for cell in cells)} |")
     print("\n".join(lines))
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "rivals.md").write_text("\n".join(lines) + "\n")
+    (RESULTS / "rivals.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _plot(figures: dict[str, Figures]) -> None:

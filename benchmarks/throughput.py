@@ -61,7 +61,7 @@ def bare_loop_ms(data: bytes, threads: int, repeat: int = 60) -> float:
         path.write_bytes(data)
         command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path), str(repeat), str(threads)]
         output = subprocess.run(
-            command, cwd=ROOT, check=True, capture_output=True, text=True
+            command, cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
         ).stdout.splitlines()
     return Sample(tuple(float(line) for line in output[11:-1])).median
 

@@ -82,16 +82,16 @@ def _bare(target: Path) -> Path:
     """A project for Vercel with the bare function, the same model, and of the same packages those that it needs."""
     (target / "api").mkdir(parents=True)
     shutil.copy2(ROOT / "benchmarks/contenders/vercel_bare.py", target / "api/index.py")
-    version = (ROOT / "model/latest").read_text().strip()
+    version = (ROOT / "model/latest").read_text(encoding="utf-8").strip()
     shutil.copytree(ROOT / "model/versions" / version, target / "model/versions" / version)
     shutil.copy2(ROOT / "model/latest", target / "model/latest")
     (target / "deploy").mkdir()
     shutil.copy2(ROOT / "deploy/prune.py", target / "deploy")
     pins = [
         line
-        for line in (ROOT / "requirements.in").read_text().splitlines()
+        for line in (ROOT / "requirements.in").read_text(encoding="utf-8").splitlines()
         if line.partition("==")[0] in BARE
     ]
-    (target / "requirements.txt").write_text("\n".join(pins) + "\n")
+    (target / "requirements.txt").write_text("\n".join(pins) + "\n", encoding="utf-8")
     shutil.copy2(ROOT / "vercel.json", target)
     return target

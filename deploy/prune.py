@@ -40,7 +40,11 @@ def main(arguments: list[str]) -> int:
             continue  # only an environment with an installer has pip
         for folder in _folders(site_packages, package, patterns):
             saved += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-            shutil.rmtree(folder)
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                print(f"error: {folder} cannot be taken out: {error.strerror}.", file=sys.stderr)
+                return 2
     print(f"pruned {saved / 1e6:.1f} MB from {site_packages.name}")
     return 0
 

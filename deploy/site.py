@@ -8,6 +8,7 @@ only that.
 
 import argparse
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -30,17 +31,25 @@ def main(arguments: list[str] | None = None) -> int:
     if api and (urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).netloc):
         print(f"error: {api!r} is no address. Write one like https://purrdict.example.", file=sys.stderr)
         return 2
-    if options.folder.exists():
+    if os.path.lexists(options.folder):
         print(f"error: {options.folder} exists. Name a new folder.", file=sys.stderr)
         return 2
-    write(options.folder, api)
+    try:
+        write(options.folder, api)
+    except OSError as error:
+        print(f"error: {error.filename or options.folder}: {error.strerror or error}.", file=sys.stderr)
+        return 2
     print(f"{options.folder}: the page, the model and {'the API at ' + api if api else 'no API'}")
     return 0
 
 
 def write(site: Path, api: str) -> None:
-    """Copies web/ and the published model into `site` and writes its config.json."""
-    version = (ROOT / "model/latest").read_text(encoding="utf-8").strip()
+    """Copies web/ and the published model into `site` and writes its config.json.
+
+    Raises:
+        OSError: there is no published model, or the site cannot be written.
+    """
+    version = (ROOT / "model/latest").read_text(encoding="utf-8-sig").strip()
     shutil.copytree(ROOT / "web", site, ignore=shutil.ignore_patterns("node_modules", ".*", "package*.json"))
     (site / "model").mkdir()
     for name in ("model.onnx", "metadata.json"):

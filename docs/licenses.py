@@ -32,6 +32,10 @@ _WORDS = {
     "Apache-2.0 license": "Apache-2.0",
 }
 
+# What a package's own fields leave out: its wheel brings libheif and libde265, as files of their own that anybody may
+# replace, as their licence asks.
+_WITH_LIBRARIES = {"pi-heif": "BSD-3-Clause AND LGPL-3.0-or-later"}
+
 _LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
 
 _NOTICE = re.compile(r"^(licen[cs]e|copying|notice|third.?party)", re.IGNORECASE)
@@ -80,6 +84,8 @@ def pins() -> dict[str, str]:
 def licence_of(package: Distribution) -> str:
     """The licence as an SPDX expression where the package knows one."""
     metadata = package.metadata
+    if stated := _WITH_LIBRARIES.get(package.name.replace("_", "-")):
+        return stated
     if expression := metadata["License-Expression"]:
         return str(expression)
     words = (metadata["License"] or "").strip()

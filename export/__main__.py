@@ -90,9 +90,15 @@ def _add_train(commands: Commands) -> None:
         "sheets of mistakes and of doubtful labels. Features are kept, so that the next run on them takes seconds.",
     )
     parser.add_argument(
-        "photos", type=Path, nargs="?", metavar="PHOTOS", help="folder of photos, a folder a class"
+        "photos",
+        type=Path,
+        nargs="*",
+        metavar="PHOTOS",
+        help="folder of photos, a folder a class; several are joined",
     )
-    parser.add_argument("--data", type=Path, metavar="PHOTOS", help="the same, by name")
+    parser.add_argument(
+        "--data", type=Path, nargs="+", default=[], metavar="PHOTOS", help="the same, by name"
+    )
     parser.add_argument(
         "--neither", type=Path, metavar="DIR",
         help="photos that show none of the classes; the body brings thousands of all kinds of things along, so these "
@@ -136,10 +142,10 @@ def _train(options: argparse.Namespace) -> None:
     from export.publish.publish import publish
     from export.train import train
 
-    photos = options.photos or options.data
-    if photos is None or (options.photos and options.data):
-        raise ExportError("Name one folder of photos: python -m export train PHOTOS")
-    out = options.out or _fresh(ROOT / "runs" / (photos.resolve().name or "photos"), options.resume)
+    photos = [*options.photos, *options.data]
+    if not photos:
+        raise ExportError("Name the folder of your photos: python -m export train PHOTOS")
+    out = options.out or _fresh(ROOT / "runs" / (photos[0].resolve().name or "photos"), options.resume)
     finished = train(
         photos, out, recipe.load(options.recipe), options.neither, options.cache or default_cache(), options.as_typed,
         options.resume, options.devices,

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.body.extract import Features
+from export.files import printable
+from export.summary import Summary
 
 # Difference hashes of near copies differ in at most so many of their 64 bits ...
 MOST_BITS = 4
 # ... and their features have at least this cosine similarity. Different photos of one series stay below it.
 LEAST_SIMILARITY = 0.97
+# A photo that is paired with so many others already is not compared with yet others.
+MOST_PARTNERS = 8
 # The largest class may have so many times the photos of the smallest before it is worth a line.
 LOPSIDED = 3.0
 # A label is doubtful when the other folds' heads give it less than this and another label more than that.
@@ -35,19 +40,57 @@ class Copies:
     exact: int
 
 
-def find_copies(features: Features, splits: NDArray[np.int64]) -> Copies:
-    """Copies among photos whose split is numbered, train being 0: the same file, or nearly the same picture."""
+def find_copies(train: Features, other: Features) -> Copies:
+    """Copies within train and between train and `other`: the same file, or nearly the same picture.
+
+    Rows of `other` are counted on from those of train.
+    """
+    both = _Both(train, other)
+    count = len(train.photos)
     between_splits, between_classes, exact = [], [], 0
-    for first, second in _pairs(features):
-        same = features.digests[first] == features.digests[second]
-        if features.targets[first] != features.targets[second]:
+    for first, second in _pairs(np.concatenate([train.hashes, other.hashes])):
+        if first >= count or not both.similar(first, second):
+            continue
+        if both.target(first) != both.target(second):
             between_classes.append((first, second))
-            exact += same
-        elif splits[first] != splits[second] and 0 in (splits[first], splits[second]):
-            inside, outside = (first, second) if splits[first] == 0 else (second, first)
-            between_splits.append((inside, outside))
-            exact += same
+        elif second >= count:
+            between_splits.append((first, second))
+        else:
+            continue
+        exact += both.digest(first) == both.digest(second)
     return Copies(tuple(between_splits), tuple(between_classes), exact)
+
+
+@dataclass(frozen=True)
+class _Both:
+    """Two sets of features with one count of rows: joined, they might not fit into memory."""
+
+    train: Features
+    other: Features
+
+    def place(self, row: int) -> tuple[Features, int]:
+        """Where a row lies."""
+        count = len(self.train.photos)
+        return (self.train, row) if row < count else (self.other, row - count)
+
+    def target(self, row: int) -> int:
+        features, row = self.place(row)
+        return features.photos.targets[row]
+
+    def digest(self, row: int) -> bytes:
+        features, row = self.place(row)
+        return features.digests[row]
+
+    def path(self, row: int) -> Path:
+        features, row = self.place(row)
+        return features.photos.paths[row]
+
+    def similar(self, first: int, second: int) -> bool:
+        """Whether it is the same file, or the features hardly differ."""
+        if self.digest(first) == self.digest(second):
+            return True
+        a, b = (features.values[row, 0] for features, row in (self.place(first), self.place(second)))
+        return float(a @ b) >= LEAST_SIMILARITY * float(np.linalg.norm(a) * np.linalg.norm(b))
 
 
 def may_be_copies(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.intp]:
@@ -56,30 +99,45 @@ def may_be_copies(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDA
     return np.array(near, dtype=np.intp)
 
 
-def _pairs(features: Features) -> Iterator[tuple[int, int]]:
-    """Pairs of near copies. Hashes that differ in few bits agree in at least one of five parts, so that only photos
-    which share a part need to be compared: a million photos take seconds, not days."""
+def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
+    """Pairs of rows whose hashes are near. Those that differ in few bits agree in at least one of five parts, so that
+    only photos which share a part need to be compared: a million photos take minutes, not days.
+
+    Of many copies of one photo each is paired with the first few, which is enough to know it.
+    """
     seen: set[tuple[int, int]] = set()
     for shift, bits in ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12)):
-        parts = features.hashes >> np.uint64(shift) & np.uint64((1 << bits) - 1)
+        parts = hashes >> np.uint64(shift) & np.uint64((1 << bits) - 1)
         order = np.argsort(parts, kind="stable")
         for group in np.split(order, np.flatnonzero(np.diff(parts[order])) + 1):
+            compared = np.zeros(len(group), dtype=np.int64)
             for place in range(len(group) - 1):
-                first, rest = group[place], group[place + 1 :]
-                near = np.bitwise_count(features.hashes[rest] ^ features.hashes[first]) <= MOST_BITS
-                for second in rest[near]:
-                    pair = (int(min(first, second)), int(max(first, second)))
+                if compared[place] >= MOST_PARTNERS:
+                    continue
+                near = np.bitwise_count(hashes[group[place + 1 :]] ^ hashes[group[place]]) <= MOST_BITS
+                compared[place + 1 :] += near
+                for second in group[place + 1 :][near]:
+                    pair = (int(min(group[place], second)), int(max(group[place], second)))
                     if pair not in seen:
                         seen.add(pair)
-                        if _similar(features, *pair):
-                            yield pair
+                        yield pair
 
 
-def _similar(features: Features, first: int, second: int) -> bool:
-    if features.digests[first] == features.digests[second]:
-        return True
-    a, b = features.values[first, 0], features.values[second, 0]
-    return float(a @ b) >= LEAST_SIMILARITY * float(np.linalg.norm(a) * np.linalg.norm(b))
+def without_copies(train: Features, val: Features, summary: Summary) -> Features:
+    """Val less the photos that train has as well: they would make every choice look better than it is."""
+    copies, both = find_copies(train, val), _Both(train, val)
+    for first, second in copies.between_classes[:5]:
+        paths = f"{printable(both.path(first))} and {printable(both.path(second))}"
+        summary.add(f"the same photo in two classes: {paths}")
+    if len(copies.between_classes) > 5:
+        summary.add(
+            f"{len(copies.between_classes)} pairs of photos in all are the same and lie in two classes"
+        )
+    doubled = {second - len(train.photos) for _, second in copies.between_splits}
+    if not doubled:
+        return val
+    summary.add(f"{len(doubled)} photos of val are copies of training photos and were left out")
+    return val.take([i for i in range(len(val.photos)) if i not in doubled])
 
 
 def lopsided(labels: Sequence[str], counts: Sequence[int]) -> str:
@@ -94,7 +152,7 @@ def lopsided(labels: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def doubtful(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Rows whose label is probably wrong, the most doubtful first (after Northcutt et al. 2019, arXiv:1911.00068).
+    """Rows whose label the others contradict, the most doubtful first (after Northcutt et al. 2019, arXiv:1911.00068).
 
     `probabilities` [N, K] are out of fold: each by a head that has not seen the photo.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+# Arrays of more bytes than this lie on disk.
+IN_MEMORY = 1_000_000_000
 
 
 @contextmanager
@@ -45,6 +49,14 @@ def read_json(path: Path) -> Any:
 def printable(path: Path | str) -> str:
     """A path for people and for UTF-8 files; bytes of its name that are no UTF-8 are written as \\udc.. escapes."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def working_array(shape: tuple[int, ...], folder: Path | None = None) -> NDArray[np.float32]:
+    """Zeros float32 to work on: in memory, or, of more than IN_MEMORY bytes, in a file that ends with the process."""
+    if int(np.prod(shape)) * 4 <= IN_MEMORY:
+        return np.zeros(shape, dtype=np.float32)
+    file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the array keeps it open
+    return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
 @contextmanager

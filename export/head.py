@@ -14,6 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from export.files import working_array
+
+# So many photos are copied at a time.
+CHUNK = 10_000
 Floats = NDArray[np.floating[Any]]
 
 # Inverse strength of the weight decay, for features with a mean squared norm of about one. Anything from 10 to 100
@@ -23,8 +27,12 @@ C = 10.0
 MAX_STEPS, TOLERANCE = 500, 1e-5
 # No photo counts more than this many times as much as one of the largest class.
 MOST_WEIGHT = 20.0
+# How much a photo of other things that the body brings along counts. Against 1 this is better by 0.8 points of accuracy
+# and 1.6 of rejection at 2 % false rejections (flowers, 20 photos a class), 0.6 and 0.3 (100 a class), by 0.5 and 0.1
+# (rubbish, 20) and -0.5 and 0.1 (100), on photos of train that were left out, two or three draws each.
+NEGATIVE_WEIGHT = 0.1
 # See `show_a_class`.
-NEAREST = 0.5
+NEAREST = 0.7
 
 
 @dataclass(frozen=True)
@@ -106,7 +114,9 @@ class Negatives:
     def emphasis(self, largest: int) -> Floats:
         """How much each counts, where the largest class has so many photos."""
         many = len(self) - self.own
-        return np.repeat([1.0, min(max(1.0, largest / max(self.own, 1)), MOST_WEIGHT)], [many, self.own])
+        return np.repeat(
+            [NEGATIVE_WEIGHT, min(max(1.0, largest / max(self.own, 1)), MOST_WEIGHT)], [many, self.own]
+        )
 
     def take(self, rows: NDArray[np.bool_]) -> Negatives:
         """Only these."""
@@ -117,8 +127,12 @@ def fit_views(
     features: Floats, targets: NDArray[np.int64], negatives: Negatives, labels: int, c: float = C
 ) -> Head:
     """Fit on several views of each photo, [N, views, C], and on negatives."""
-    views = features.shape[1]
-    rows = np.concatenate([features.reshape(-1, features.shape[2]), negatives.features])
+    count, views, channels = features.shape
+    rows = working_array((count * views + len(negatives), channels))
+    for first in range(0, count, CHUNK):
+        some = features[first : first + CHUNK].reshape(-1, channels)
+        rows[first * views : first * views + len(some)] = some
+    rows[count * views :] = negatives.features
     wanted = np.concatenate([np.repeat(targets, views), np.full(len(negatives), labels)])
     largest = int(np.bincount(targets).max()) * views
     emphasis = np.concatenate([np.ones(len(targets) * views), negatives.emphasis(largest)])
@@ -155,10 +169,10 @@ def show_a_class(
     A negative does when it lies nearer to a photo of a class than most photos of that class lie to one another: its
     cosine similarity to the most similar one is above the quantile `nearest` of theirs.
     """
-    negatives, features = _unit(negatives), _unit(features)
+    negatives = _unit(negatives)
     found = np.zeros(len(negatives), dtype=bool)
     for target in np.unique(targets):
-        own = features[targets == target]
+        own = _unit(features[targets == target])
         if len(own) < 2:
             continue
         # A few hundred photos tell how near those of the class lie; more would take memory by their square.

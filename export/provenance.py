@@ -16,7 +16,7 @@ def hardware() -> str:
     if info.exists():
         names = [
             line.split(":", 1)[1].strip()
-            for line in info.read_text().splitlines()
+            for line in info.read_text(encoding="utf-8", errors="replace").splitlines()
             if line.startswith("model name")
         ]
         name = names[0] if names else name
@@ -29,7 +29,7 @@ def commit() -> str:
         return subprocess.run(
             ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],  # noqa: S607
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=True,
             cwd=Path(__file__).parent,
         ).stdout.strip()

@@ -26,7 +26,8 @@ class Recipe:
 
     Attributes:
         body: the name of a body in model/bodies; what a network that is trained starts from.
-        views: how each training photo is shown: as it is, and perhaps mirrored.
+        views: how each training photo is shown, as it is at first (export/body/extract.py).
+        few: up to so many training photos, each is shown in every way instead.
         c: inverse strength of the head's weight decay.
         folds: of the cross-validation that chooses temperature and threshold.
         finetune: settings of a network to train before the head is fitted (export/finetune); empty for none.
@@ -35,10 +36,15 @@ class Recipe:
     name: str = DEFAULT
     about: str = ""
     body: str = "lite0"
-    views: tuple[str, ...] = VIEWS
+    views: tuple[str, ...] = VIEWS[:2]
+    few: int = 400
     c: float = head.C
     folds: int = 4
     finetune: dict[str, Any] = field(default_factory=dict)
+
+    def views_for(self, photos: int) -> tuple[str, ...]:
+        """The views of each of so many training photos."""
+        return VIEWS if photos <= self.few and len(self.views) > 1 else self.views
 
 
 def names() -> list[str]:
@@ -61,7 +67,7 @@ def load(name: str) -> Recipe:
         )
     values.setdefault("name", path.stem)
     try:
-        recipe = Recipe(**{**values, "views": tuple(values.get("views", VIEWS))})
+        recipe = Recipe(**{**values, "views": tuple(values.get("views", VIEWS[:2]))})
         sound = recipe.c > 0 and recipe.folds >= 2 and isinstance(recipe.finetune, dict)
     except TypeError:
         sound = False

@@ -44,7 +44,7 @@ def of_run(run: Run) -> str:
         f"\n{run.metadata['weights']['bytes'] / 1e6:.2f} MB; trained in {training['seconds']:.0f} s, "
         f"{training['cpu_seconds']:.0f} of CPU time"
     )
-    for sheet, what in (("mistakes.png", "mistakes"), ("doubtful.png", "labels that are probably wrong")):
+    for sheet, what in (("mistakes.png", "mistakes"), ("doubtful.png", "doubtful labels")):
         if (run.folder / sheet).exists():
             lines.append(f"{what}: {printable(run.folder / sheet)}")
     lines += [f"warning: {problem}" for problem in problems(run.metadata)]

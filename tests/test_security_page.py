@@ -2,7 +2,8 @@
 
 import re
 
-from api import _body, _image, _limits, _load, _server
+from api import _body, _heic, _image, _limits, _load, _server
+from api._boxes import MAX_ITEMS
 from api._settings import DEFAULT_MAX_PIXELS, DEFAULT_MAX_UPLOAD_BYTES
 from tests.conftest import ROOT
 
@@ -29,6 +30,8 @@ def test_the_limits_on_the_page_are_those_of_the_code() -> None:
         f"{_limits.MAX_SCANS} scans, {_limits.MAX_SCANNED_PIXELS // 10**6} million scanned pixels",
         f"{_limits.MAX_JPEG_SEGMENTS:,} segments",
         f"{_limits.MAX_PNG_CHUNKS:,} chunks; {_limits.MAX_TIFF_PIECES:,} strips or tiles",
+        f"{_heic.DECODED_SHARE:g} and {_heic.PAINTED_SHARE:g} times",
+        f"{MAX_ITEMS:,} tiles, {_heic.MAX_UNITS:,} units",
         f"{_limits.MAX_BMP_RUN_PIXELS // 10**6} million pixels",
         f"| photos of a batch | {_body.MAX_BATCH} |",
         f"{_body.READ_TIMEOUT_S:g} s, then 408",

@@ -73,7 +73,9 @@ def test_every_licence_deployed_lets_us_pass_it_on() -> None:
     rows = re.findall(r"^\| ([a-z-]+) \| [0-9.]+ \| ([^|]+) \| ([^|]+) \|", licenses.text(), re.MULTILINE)
     assert len(rows) > 15
     for name, licence, _ in rows:
-        assert set(re.split(r" AND | OR ", licence)) <= PERMISSIVE, f"{name}: {licence}"
+        # Its libraries are files of their own, unchanged, with their licence beside them: that is what the LGPL asks.
+        lent = {"LGPL-3.0-or-later"} if name == "pi-heif" else set()
+        assert set(re.split(r" AND | OR ", licence)) <= PERMISSIVE | lent, f"{name}: {licence}"
 
 
 def test_everything_of_others_in_this_repository_has_its_licence_beside_it() -> None:
@@ -84,7 +86,7 @@ def test_everything_of_others_in_this_repository_has_its_licence_beside_it() -> 
     for path in (ROOT / "web").rglob("*"):
         name = path.relative_to(ROOT)
         if (
-            path.suffix in (".wasm", ".gz", ".mjs", ".jpg", ".webp", ".png")
+            path.name.endswith((".wasm", ".gz", ".min.js", ".jpg", ".webp", ".png"))
             and "node_modules" not in name.parts
         ):
             assert any(folder in name.parents for folder in listed), f"whose is {name}?"
@@ -110,7 +112,7 @@ def test_the_code_is_clean_by_bandits_rules() -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("platform", ["manylinux_2_28_x86_64", "manylinux_2_28_aarch64"])
 def test_the_lock_has_a_wheel_of_everything_for_every_python_and_platform(
     python: str, platform: str, tmp_path: Path

@@ -1,6 +1,6 @@
 // The network in this browser, off the page's thread: the published ONNX file in onnxruntime's WebAssembly build.
 
-import * as ort from "./vendor/onnxruntime-web/ort.wasm.bundle.min.mjs";
+import * as ort from "./vendor/onnxruntime-web/ort.wasm.bundle.min.js";
 import { resize } from "./resize.js";
 
 let session;

@@ -5,6 +5,10 @@ import { Problem, headersFor } from "./api.js";
 const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
 /** For the progress bar, until the server has told. */
 const RUNTIME_BYTES = 3_659_927;
+/** What the worker consists of: scripts that the browser fetches by itself, and says nothing of when it refuses one. */
+const SCRIPTS = ["local-worker.js", "resize.js", "vendor/onnxruntime-web/ort.wasm.bundle.min.js"];
+/** The types that browsers run (WHATWG MIME Sniffing, "JavaScript MIME type"). */
+const RUNNABLE = /^(application|text)\/(x-)?(java|ecma|j|live)script(1\.[0-5])?$/;
 
 /** The network in a worker. `load` once, then `predict` as often as wanted. */
 export class LocalNetwork {
@@ -17,7 +21,7 @@ export class LocalNetwork {
    *
    * @param {string} api where the model is fetched from when there is none beside the page
    * @param {(done: number, total: number) => void} progress bytes so far
-   * @throws {Problem} modelMissing, modelBroken, runtime, offline
+   * @throws {Problem} modelMissing, modelBroken, runtime, scriptType, scriptMissing, offline
    */
   async load(api, progress) {
     const { base, description } = await publishedModel(api);
@@ -58,9 +62,11 @@ export class LocalNetwork {
     else resolve(output);
   }
 
-  #fail() {
-    for (const { reject } of this.#waiting.values()) reject(new Problem("runtime", { detail: "" }));
+  async #fail() {
+    const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
+    const problem = await refusedScript().catch(() => new Problem("runtime", { detail: "" }));
+    for (const { reject } of waiting) reject(problem);
   }
 }
 
@@ -86,6 +92,19 @@ async function get(url) {
   const response = await fetch(url, { headers: headersFor(url) });
   if (!response.ok) throw lost();
   return response;
+}
+
+/** Which of the worker's scripts this page's server does not send as a script. */
+async function refusedScript() {
+  for (const file of SCRIPTS) {
+    // Not every server answers HEAD; of what GET brings only the headers are read.
+    const response = await fetch(new URL(file, import.meta.url), { cache: "no-store" });
+    response.body?.cancel();
+    const type = (response.headers.get("Content-Type") ?? "").split(";")[0].trim().toLowerCase();
+    if (!response.ok) return new Problem("scriptMissing", { file, status: response.status });
+    if (!RUNNABLE.test(type)) return new Problem("scriptType", { file, type });
+  }
+  return new Problem("runtime", { detail: "" });
 }
 
 const lost = () => new Problem(navigator.onLine ? "modelMissing" : "offline");

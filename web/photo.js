@@ -15,6 +15,7 @@ const SENT_AS_IS = ["image/jpeg", "image/png", "image/webp"];
 
 const PHOTO_NAME = /\.(jpe?g|png|webp|gif|bmp|tiff?|avif|hei[cf])$/i;
 const HEIC = /hei[cf]/i;
+const HEIC_NAME = /\.hei[cf]$/i;
 
 /**
  * Reads a file as a photo.
@@ -26,7 +27,7 @@ const HEIC = /hei[cf]/i;
  */
 export async function readPhoto(file, name) {
   if (file.size === 0) throw new Problem("empty", { name });
-  const bitmap = await decode(file);
+  const bitmap = await decode(typed(file, name));
   if (!bitmap) return unopened(file, name);
   const { width, height } = bitmap;
   const canvas = draw(bitmap, Math.min(1, LONGEST_SIDE / Math.max(width, height)));
@@ -60,13 +61,17 @@ export async function canvasOf(blob) {
   return canvas;
 }
 
+/** The file with a type: many systems know none for HEIC, and an <img> may go by it. */
+const typed = (file, name) => (!file.type && HEIC_NAME.test(name) ? new Blob([file], { type: "image/heic" }) : file);
+
 /** The photo in a blob, turned upright; null if this browser can't open it. */
 async function decode(blob) {
   try {
     return await createImageBitmap(blob, { imageOrientation: "from-image" });
-  } catch (error) {
-    // Older browsers don't know that option, and turn what an <img> shows.
-    return error instanceof TypeError ? shown(blob) : null;
+  } catch {
+    // Older browsers don't know that option, and turn what an <img> shows. Some show there what they make no bitmap of,
+    // as Safari does with HEIC.
+    return shown(blob);
   }
 }
 

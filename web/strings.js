@@ -90,9 +90,13 @@ const en = {
   "problem.undecodableHere":
     "This browser cannot open {name}. Save it as a JPEG and choose that, or let the API answer.",
   "problem.heic":
-    "HEIC photos cannot be read here. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
+    "This HEIC photo cannot be read here. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
   "problem.sample": "The sample could not be loaded. Check the connection and try again.",
   "problem.runtime": "This browser cannot run the model: {detail} Let the API answer instead.",
+  "problem.scriptType": ({ file, type }) =>
+    `This page's server sends ${file} ${type ? `as ${type}` : "without a type"}, and browsers run a script only as text/javascript. Its table of types needs that entry; until then let the API answer.`,
+  "problem.scriptMissing":
+    "This page's server does not have {file} (HTTP {status}). Publish the whole folder of the page; until then let the API answer.",
   "problem.modelMissing": "There is no model file beside this page, and none could be had from the API.",
   "problem.modelBroken": "The model file arrived damaged. Reload the page to fetch it again.",
   "problem.unexpected": "Something went wrong: {detail}",

@@ -18,8 +18,8 @@ MODEL = Path(__file__).resolve().parents[2] / "model"
 
 
 def main(photo: str, repeat: int = 0, threads: int = 0) -> None:
-    version = MODEL / "versions" / (MODEL / "latest").read_text().strip()
-    metadata = json.loads((version / "metadata.json").read_text())
+    version = MODEL / "versions" / (MODEL / "latest").read_text(encoding="utf-8").strip()
+    metadata = json.loads((version / "metadata.json").read_text(encoding="utf-8"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -44,7 +44,7 @@ def main(photo: str, repeat: int = 0, threads: int = 0) -> None:
 
 
 def _resident_mb() -> float:
-    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    lines = Path("/proc/self/smaps_rollup").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith("Rss:")).split()[1]) / 1024
 
 

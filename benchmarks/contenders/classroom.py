@@ -17,20 +17,47 @@ import torch
 import uvicorn
 from fastapi import FastAPI, File, UploadFile
 from PIL import Image
+from torch import nn
 
-from export.network import build, normalise
+from export.finetune.network import ResidualBlock, ResidualCNN
 
 MODEL = Path(__file__).resolve().parents[2] / "model"
-METADATA = json.loads(
-    (MODEL / "versions" / (MODEL / "latest").read_text().strip() / "metadata.json").read_text()
-)
-NETWORK, SIZE = METADATA["training"]["recipe"]["network"], METADATA["input_size"]
-if sys.argv[2:] == ["classic"]:
-    NETWORK, SIZE = "classic", 224
+LATEST = (MODEL / "latest").read_text(encoding="utf-8").strip()
+METADATA = json.loads((MODEL / "versions" / LATEST / "metadata.json").read_text(encoding="utf-8"))
 
+
+def classic() -> nn.Sequential:
+    """The classroom's residual CNN, of 256 features."""
+    blocks = [
+        ResidualBlock(channels_in, channels, stride)
+        for channels_in, channels, stride in (
+            (64, 64, 1), (64, 64, 1), (64, 128, 2), (128, 128, 1), (128, 256, 2), (256, 256, 1),
+        )
+    ]  # fmt: skip
+    stem = (
+        nn.Conv2d(3, 64, 7, 2, padding=3, bias=False),
+        nn.BatchNorm2d(64),
+        nn.ReLU(),
+        nn.MaxPool2d(3, 2, padding=1),
+    )
+    return nn.Sequential(*stem, *blocks)
+
+
+def served() -> nn.Module:
+    """The network of the model that is served."""
+    if METADATA["architecture"].startswith("EfficientNet-Lite0"):
+        from export.finetune.pretrained import lite0
+
+        return lite0()
+    return ResidualCNN("compact")
+
+
+features, SIZE = (classic(), 224) if sys.argv[2:] == ["classic"] else (served(), METADATA["input_size"])
+features.eval()
+with torch.no_grad():
+    channels = features(torch.zeros(1, 3, SIZE, SIZE)).shape[1]
+head = nn.Linear(channels, len(METADATA["labels"]))
 app = FastAPI()
-network = build(NETWORK, len(METADATA["labels"]))
-network.eval()
 
 
 @app.post("/predict")
@@ -42,7 +69,8 @@ async def predict(file: UploadFile = File()) -> dict[str, object]:  # noqa: B008
     )
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
     with torch.no_grad():
-        probabilities = torch.softmax(network(normalise(pixels)), dim=1)[0]
+        maps = features((pixels.float() - 127.5) / 63.75)
+        probabilities = torch.softmax(head(maps.mean(dim=(2, 3))), dim=1)[0]
     best = int(probabilities.argmax())
     return {
         "prediction": METADATA["labels"][best],

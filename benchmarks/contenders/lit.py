@@ -16,8 +16,8 @@ MODEL = Path(__file__).resolve().parents[2] / "model"
 
 class Classifier(litserve.LitAPI):
     def setup(self, device: str) -> None:
-        version = MODEL / "versions" / (MODEL / "latest").read_text().strip()
-        self.metadata = json.loads((version / "metadata.json").read_text())
+        version = MODEL / "versions" / (MODEL / "latest").read_text(encoding="utf-8").strip()
+        self.metadata = json.loads((version / "metadata.json").read_text(encoding="utf-8"))
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 2
         self.session = onnxruntime.InferenceSession(version / "model.onnx", options)

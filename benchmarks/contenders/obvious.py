@@ -13,8 +13,8 @@ from fastapi import FastAPI, File
 from PIL import Image
 
 MODEL = Path(__file__).resolve().parents[2] / "model"
-VERSION = MODEL / "versions" / (MODEL / "latest").read_text().strip()
-METADATA = json.loads((VERSION / "metadata.json").read_text())
+VERSION = MODEL / "versions" / (MODEL / "latest").read_text(encoding="utf-8").strip()
+METADATA = json.loads((VERSION / "metadata.json").read_text(encoding="utf-8"))
 
 app = FastAPI()
 session = onnxruntime.InferenceSession(VERSION / "model.onnx")

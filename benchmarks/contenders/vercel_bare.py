@@ -10,8 +10,8 @@ import onnxruntime
 from PIL import Image
 
 MODEL = Path(os.environ.get("MODEL_DIR") or Path(__file__).resolve().parent.parent / "model")
-VERSION = MODEL / "versions" / (MODEL / "latest").read_text().strip()
-METADATA = json.loads((VERSION / "metadata.json").read_text())
+VERSION = MODEL / "versions" / (MODEL / "latest").read_text(encoding="utf-8").strip()
+METADATA = json.loads((VERSION / "metadata.json").read_text(encoding="utf-8"))
 SIZE = METADATA["input_size"]
 
 session = onnxruntime.InferenceSession(VERSION / "model.onnx", providers=["CPUExecutionProvider"])

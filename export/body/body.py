@@ -120,7 +120,7 @@ def encode(features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
             means = np.bincount(nearest, values, LEVELS) / np.maximum(counts, 1)
             levels[channel] = np.sort(np.where(counts > 0, means, levels[channel]))
         codes[:, channel] = _nearest(levels[channel], values)
-    if codes.shape[1] % 2:
+    if features.shape[1] % 2:
         codes = np.concatenate([codes, np.zeros((len(codes), 1), np.uint8)], axis=1)
     return {"codes": codes[:, ::2] << 4 | codes[:, 1::2], "levels": levels.astype(np.float16)}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from api._classifier import available_cpus
 from api._image import ImageError, decode
 from export.body.body import Body
 from export.errors import ExportError
-from export.files import printable
+from export.files import printable, working_array
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
 
@@ -31,9 +30,10 @@ from export.photos.hashes import difference_hash
 MAX_PIXELS = 1_000_000_000
 # So many photos are handed to the threads, and then to the disk, together.
 CHUNK = 16
-# Features of more bytes than this lie on disk instead of in memory.
-IN_MEMORY = 1_000_000_000
-VIEWS = ("whole", "flipped")
+# How a photo may be shown to the body: whole or its middle, each as it is or mirrored.
+VIEWS = ("whole", "flipped", "zoomed", "zoomed flipped")
+# Zoomed in, the photo is so much larger than what is shown of it.
+ZOOM = 9 / 7
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,8 @@ def extract(
 
     Photos that cannot be read are skipped and named. Raises ExportError if none can be read.
     """
-    values = _allocate((len(photos), len(views), body.channels), cache)
+    folder = None if cache.problem else cache.folder
+    values = working_array((len(photos), len(views), body.channels), folder)
     hashes = np.zeros(len(photos), dtype=np.uint64)
     digests: list[bytes] = []
     kept: list[int] = []
@@ -180,8 +181,19 @@ class _Extractor:
         return digest, hashlib.sha256(digest + ",".join(self.views).encode()).digest()
 
     def __call__(self, content: bytes) -> tuple[int, NDArray[np.float32]]:
-        pixels = decode(content, self.body.input_size, MAX_PIXELS).pixels
-        shown = np.stack([pixels if view == "whole" else pixels[:, ::-1] for view in self.views])
+        size = self.body.input_size
+        pixels = middle = decode(content, size, MAX_PIXELS).pixels
+        if any(view.startswith("zoomed") for view in self.views):
+            larger = round(size * ZOOM)
+            edge = (larger - size) // 2
+            middle = decode(content, larger, MAX_PIXELS).pixels[edge : edge + size, edge : edge + size]
+        plain = [middle if view.startswith("zoomed") else pixels for view in self.views]
+        shown = np.stack(
+            [
+                each[:, ::-1] if view.endswith("flipped") else each
+                for view, each in zip(self.views, plain, strict=True)
+            ]
+        )
         maps = np.asarray(self.session.run(["features"], {"pixels": shown})[0])
         return difference_hash(pixels), self.body.normalise(maps.mean(axis=(2, 3)))
 
@@ -231,11 +243,3 @@ def _read(path: Path) -> bytes | str:
         return path.read_bytes()
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
-
-
-def _allocate(shape: tuple[int, ...], cache: Cache) -> NDArray[np.float32]:
-    if int(np.prod(shape)) * 4 <= IN_MEMORY:
-        return np.zeros(shape, dtype=np.float32)
-    # Deleted with the process: what counts is in the cache.
-    file = tempfile.TemporaryFile(dir=None if cache.problem else cache.folder)  # noqa: SIM115
-    return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

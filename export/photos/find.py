@@ -127,6 +127,24 @@ def find(root: Path, labels: Sequence[str] | None = None) -> Found:
     return Found(wanted, splits, ignored.remarks())
 
 
+def find_all(roots: Sequence[Path]) -> Found:
+    """The photos of several folders, which must have a class in common; the first one's labels count.
+
+    Of several folders each is a kind of photo of its own, by its name.
+    """
+    found = find(roots[0])
+    if len(roots) == 1:
+        return found
+    parts = [(roots[0], found), *((root, find(root, found.labels)) for root in roots[1:])]
+    splits = {split: Photos(found.labels) for split in SPLITS}
+    for root, part in parts:
+        for split, photos in part.splits.items():
+            kinds = tuple(kind or printable(root.resolve().name) for kind in photos.kinds)
+            splits[split] += Photos(photos.labels, photos.paths, photos.targets, kinds)
+    remarks = tuple(f"{printable(root.name)}: {line}" for root, part in parts for line in part.remarks)
+    return Found(found.labels, splits, remarks)
+
+
 def find_neither(root: Path, labels: Sequence[str]) -> Found:
     """Photos of none of the labels: `split/photo`, `split/kind/photo`, `kind/photo` or just photos.
 
@@ -148,17 +166,31 @@ def find_split(
 
     Returns them with the remarks. Raises DataError when there are none of the labels.
     """
-    photos = Photos(tuple(labels))
+    photos, labels = Photos(tuple(labels)), tuple(labels)
     remarks: list[str] = []
-    for found in [*(find(root, labels) for root in roots), *(find_neither(root, labels) for root in neither)]:
-        for name in SPLITS:
-            if split in (name, "all"):
-                photos += found.splits[name]
+    for root in roots:
+        found = find(root, labels)
+        some = _of_split(found, split)
+        if len(roots) > 1:
+            name = printable(root.resolve().name)
+            some = Photos(some.labels, some.paths, some.targets, tuple(kind or name for kind in some.kinds))
+        photos += some
+        remarks += found.remarks
+    for root in neither:
+        found = find_neither(root, labels)
+        photos += _of_split(found, split)
         remarks += found.remarks
     if not any(target < len(labels) for target in photos.targets):
         where = " and ".join(printable(root) for root in roots)
         raise DataError(f"{where} has no photos for the split {split}. Choose another --split, or all.")
     return photos, tuple(remarks)
+
+
+def _of_split(found: Found, split: str) -> Photos:
+    photos = Photos(found.labels)
+    for name in SPLITS if split == "all" else (split,):
+        photos += found.splits[name]
+    return photos
 
 
 def _root(root: Path, what: str) -> Path:

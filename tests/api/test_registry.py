@@ -59,6 +59,47 @@ DAMAGES: list[tuple[Callable[[Path], object], str]] = [
 ]
 
 
+UNREADABLE: list[tuple[Callable[[Path], object], str]] = [
+    (
+        lambda registry: (registry / "latest").write_bytes("1.0.0\r\n".encode("utf-16")),
+        "model/latest is no UTF-8",
+    ),
+    (lambda registry: (registry / "latest").write_bytes(b"1.0.0\0"), "must hold one version"),
+    (lambda registry: (registry / "latest").write_text("1.0.0 0.2.0"), "must hold one version"),
+    (lambda registry: (registry / "latest").write_text("v" * 300), "must hold one version|is not published"),
+    (lambda registry: rewrite(registry, lambda text: text.encode("utf-16")), "metadata.json is no UTF-8"),
+    (lambda registry: rewrite(registry, lambda text: b"[" * 100_000), "no valid JSON"),
+    (lambda registry: rewrite(registry, lambda text: b"[]"), "must hold a JSON object"),
+    (lambda registry: change(version_of(registry) / "metadata.json", input_size=float("inf")), "incomplete"),
+    (lambda registry: change(version_of(registry) / "metadata.json", labels=7), "incomplete"),
+    (lambda registry: change(version_of(registry) / "metadata.json", weights=None), "incomplete"),
+]
+
+
+def rewrite(registry: Path, written: Callable[[str], bytes]) -> None:
+    path = version_of(registry) / "metadata.json"
+    path.write_bytes(written(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r\n\r\n", b" \t\r"])
+def test_a_registry_that_an_editor_of_windows_saved_is_read_all_the_same(
+    registry: Path, mark: bytes, newline: bytes
+) -> None:
+    rewrite(registry, lambda text: mark + text.encode().replace(b"\n", newline))
+    (registry / "latest").write_bytes(mark + (registry / "latest").read_bytes().strip() + newline)
+    assert load(registry).metadata == load(PUBLISHED).metadata
+
+
+@pytest.mark.parametrize(("damage", "says"), UNREADABLE)
+def test_a_registry_whose_text_cannot_be_understood_is_refused_with_the_reason(
+    registry: Path, damage: Callable[[Path], object], says: str
+) -> None:
+    damage(registry)
+    with pytest.raises(ModelError, match=says):
+        load(registry)
+
+
 def test_the_published_model_is_whole() -> None:
     model = load(PUBLISHED)
     assert model.labels == ("cat", "dog")

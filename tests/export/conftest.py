@@ -76,7 +76,7 @@ def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     out = tmp_path_factory.mktemp("run")
     train(
-        photos / "photos", out, recipe.load("lite0"), photos / "neither", photos / "cache",
+        [photos / "photos"], out, recipe.load("lite0"), photos / "neither", photos / "cache",
         "python -m export train photos",
     )  # fmt: skip
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -39,21 +40,22 @@ def worse(original: np.ndarray) -> np.ndarray:
 
 def test_a_near_copy_in_another_split_is_found_and_other_photos_are_not() -> None:
     pictures = [picture(i) for i in range(30)]
-    some = features([*pictures, worse(pictures[3])], [0] * 31)
-    copies = check.find_copies(some, np.array([0] * 30 + [1]))
+    copies = check.find_copies(features(pictures, [0] * 30), features([worse(pictures[3])], [0]))
     assert copies.between_splits == ((3, 30),)
     assert copies.exact == 0
 
 
 def test_the_same_file_in_two_classes_is_found() -> None:
     pictures = [picture(i) for i in range(10)]
-    copies = check.find_copies(features([*pictures, pictures[2]], [0] * 10 + [1]), np.zeros(11, np.int64))
+    copies = check.find_copies(
+        features([*pictures, pictures[2]], [0] * 10 + [1]), features([picture(99)], [0])
+    )
     assert copies.between_classes == ((2, 10),)
     assert copies.exact == 1
 
 
 def test_copies_within_a_class_and_split_do_no_harm() -> None:
-    copies = check.find_copies(features([picture(1), picture(1)], [0, 0]), np.zeros(2, np.int64))
+    copies = check.find_copies(features([picture(1), picture(1)], [0, 0]), features([picture(2)], [0]))
     assert not copies.between_splits
     assert not copies.between_classes
 
@@ -66,3 +68,16 @@ def test_classes_of_very_different_size_are_a_line() -> None:
 def test_a_label_that_the_other_photos_contradict_is_doubtful_and_a_close_call_is_not() -> None:
     probabilities = np.array([[0.9, 0.1], [0.02, 0.98], [0.45, 0.55], [0.05, 0.95]])
     assert check.doubtful(probabilities, np.array([0, 0, 0, 0])).tolist() == [1, 3]
+
+
+def test_very_many_copies_of_one_photo_are_each_found_and_take_no_time() -> None:
+    once = features([picture(1)], [0])
+    many = 5000
+    copied = Features(
+        Photos(("a", "b"), once.photos.paths * many, (0,) * many, ("",) * many), once.values.repeat(many, axis=0),
+        once.hashes.repeat(many), once.digests * many,
+    )  # fmt: skip
+    started = time.process_time()
+    copies = check.find_copies(once, copied)
+    assert {second for _, second in copies.between_splits} == set(range(1, many + 1))
+    assert time.process_time() - started < 5

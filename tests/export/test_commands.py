@@ -75,7 +75,6 @@ def test_what_was_published_is_measured_by_kind(
     [
         ["train", "nowhere"],
         ["train"],
-        ["train", "a", "--data", "b"],
         ["publish", "--run", "nowhere"],
         ["evaluate", "--data", "nowhere"],
         ["train", "photos", "--recipe", "nothing"],

@@ -111,7 +111,7 @@ def test_negatives_of_the_users_own_count_as_much_as_a_class() -> None:
     own = targets < 2
     mine = features[~own][:5] + 2
     everything = heads.Negatives(np.concatenate([features[~own], mine]), own=5)
-    assert everything.emphasis(50).tolist() == [1.0] * 50 + [10.0] * 5
+    assert everything.emphasis(50).tolist() == [heads.NEGATIVE_WEIGHT] * 50 + [10.0] * 5
     head = heads.fit_views(features[own][:, None], targets[own], everything, 2)
     alike = heads.fit_views(features[own][:, None], targets[own], heads.Negatives(everything.features), 2)
     assert head.logits(mine).max() < alike.logits(mine).max()

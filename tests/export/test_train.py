@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export import recipe, run
+from export import fitting, recipe, run
 from export import train as training
 from export.errors import ExportError
 from export.measure import scores
@@ -20,7 +20,7 @@ from tests.export.conftest import LABELS, write_class
 
 
 def train(photos: Path, out: Path, **options: object) -> run.Run:
-    return training.train(photos, out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
+    return training.train([photos], out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
 
 
 def test_a_run_holds_what_publishing_needs_and_its_figures_are_good(finished: Path) -> None:
@@ -133,7 +133,7 @@ def test_the_summary_tells_of_copies_wrong_labels_lopsided_classes_and_unreadabl
     said = "\n".join(metadata["training"]["summary"])
     for words in (
         "1 photos of val are copies", "1 photos of test are copies", "the same photo in two classes", "count more",
-        "broken.jpg", ".txt", "probably wrong",
+        "broken.jpg", ".txt", "the other photos contradict",
     ):  # fmt: skip
         assert words in said, words
     assert metadata["metrics"]["test"]["photos"] == 12
@@ -233,3 +233,13 @@ def test_a_huge_photo_and_an_odd_one_train_like_any_other(tmp_path: Path) -> Non
     Image.new("I;16", (60, 40)).save(tmp_path / "photos" / "disc" / "deep.png")
     metadata = train(tmp_path / "photos", tmp_path / "run").metadata
     assert metadata["training"]["photos"] == 10
+
+
+def test_of_very_many_photos_an_even_part_is_cross_validated(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "MOST_CROSSED", 12)
+    metadata = train(photos / "photos", tmp_path / "run", cache=photos / "cache").metadata
+    assert metadata["metrics"]["cross_validation"]["photos"] == 12
+    assert metadata["training"]["photos"] == 32
+    assert any("12 of the 32" in line for line in metadata["training"]["summary"])

@@ -205,6 +205,16 @@ def jpeg_progressive_just_under_the_limit() -> bytes:
 
 
 @bomb
+def jpeg_without_its_end_just_under_the_limit() -> bytes:
+    return jpeg_just_under_the_limit()[:-2]
+
+
+@bomb
+def jpeg_progressive_without_its_end_just_under_the_limit() -> bytes:
+    return jpeg_progressive_just_under_the_limit()[:-2]
+
+
+@bomb
 def jpeg_cmyk_just_under_the_limit() -> bytes:
     return saved(flat(*LIMIT, "CMYK"), "JPEG")
 

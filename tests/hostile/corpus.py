@@ -1,4 +1,4 @@
-"""Small valid files of every kind that Pillow's seven decoders read, strange ones first: what strangers really send.
+"""Small valid files of every kind that the eight decoders read, strange ones first: what strangers really send.
 
 `SEEDS` maps a name to the file and to the picture it shows; the fuzzers start from the same files.
 """
@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from api._image import READABLE
 from tests.hostile import embedded
 from tests.hostile.bombs import bmp, gif_image, png_chunk, saved, segment, tiff
+from tests.hostile.heic import tiled
 
 SIDE = 128
 
@@ -42,7 +44,7 @@ def picture() -> Image.Image:
 @functools.cache
 def seeds() -> dict[str, Seed]:
     """Every seed by its name."""
-    return {**_jpeg(), **_png(), **_gif(), **_bmp(), **_tiff(), **_webp(), **_avif()}
+    return {**_jpeg(), **_png(), **_gif(), **_bmp(), **_tiff(), **_webp(), **_avif(), **_heic()}
 
 
 def _jpeg() -> dict[str, Seed]:
@@ -327,3 +329,17 @@ def _avif() -> dict[str, Seed]:
         "a grid of four": (embedded.AVIF_GRID, rgb),
     }
     return {f"AVIF {name}": Seed(data, shows.convert("RGB"), 5) for name, (data, shows) in files.items()}
+
+
+def _heic() -> dict[str, Seed]:
+    """None where the decoder is not installed: then no HEIC reaches one."""
+    if "HEIC" not in READABLE:
+        return {}
+    rgb = picture()
+    files = {
+        "plain": embedded.HEIC_PLAIN,
+        "with alpha": embedded.HEIC_ALPHA,
+        "of ten bits": embedded.HEIC_TEN_BIT,
+        "of one tile": tiled(1, 1).build(),
+    }
+    return {f"HEIC {name}": Seed(data, rgb, 5) for name, data in files.items()}

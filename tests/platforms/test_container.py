@@ -233,7 +233,7 @@ def test_the_web_server_sends_the_page_with_the_headers_that_the_api_sends_it_wi
         "referrer-policy",
         "cache-control",
     ]
-    module = next(path.relative_to(ROOT / "web").as_posix() for path in (ROOT / "web/vendor").rglob("*.mjs"))
+    module = next(path.relative_to(ROOT / "web").as_posix() for path in (ROOT / "web/vendor").rglob("*.js"))
     for path, accept in [("/", "text/html"), ("/app.js", "*/*"), (f"/{module}", "*/*"), ("/health", "*/*")]:
         ours, theirs = (client.get(path, headers={"Accept": accept}).headers for client in (web, api))
         assert [ours.get_list(name) for name in names] == [theirs.get_list(name) for name in names], path

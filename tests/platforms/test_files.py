@@ -78,6 +78,25 @@ def test_vercel_gets_one_function_from_the_preset_and_no_rewrites() -> None:
     assert {".*", "tests/**", "export/**"} <= set(excluded.strip("{}").split(","))
 
 
+def test_photos_and_runs_of_the_users_own_are_neither_committed_nor_deployed() -> None:
+    excluded = json.loads((ROOT / "vercel.json").read_text(encoding="utf-8"))["functions"]["api/index.py"][
+        "excludeFiles"
+    ]
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    for folder in ("photos", "nothing", "neither", "runs"):
+        assert f"{folder}/**" in excluded
+        assert f"/{folder}/" in ignored
+
+
+def test_pretrained_bodies_stay_with_those_who_train() -> None:
+    excluded = json.loads((ROOT / "vercel.json").read_text(encoding="utf-8"))["functions"]["api/index.py"][
+        "excludeFiles"
+    ]
+    assert "model/bodies/**" in excluded
+    assert "model/bodies" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert 'rm -rf "$(ARTIFACTS_DIR)/model/bodies"' in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 DEPLOY = (ROOT / "docs/DEPLOY.md").read_text()
 
 

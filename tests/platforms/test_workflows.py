@@ -41,7 +41,7 @@ def test_a_job_gets_only_the_rights_that_it_names_and_no_more_than_its_time(path
 
 def test_the_tests_run_on_every_supported_python() -> None:
     jobs = loaded(ROOT / ".github/workflows/test.yml")["jobs"]
-    assert jobs["default"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert jobs["default"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert jobs["everything"]["steps"][-1]["run"] == ".ci/run"
 
 

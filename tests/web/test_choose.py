@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.conftest import require
+from tests.hostile import embedded
 from tests.web.actions import (
     FAILED,
     NETWORK_ERRORS,
@@ -182,6 +184,52 @@ def test_heic_says_how_to_get_a_jpeg(world: World, visit: Visit) -> None:
     choose(page, upload("IMG_2.HEIC", heic + bytes(4_500_000), "image/heic"), wait=FAILED)
     assert "Most Compatible" in page.inner_text("#verdict-note")
     assert len(sent.photos()) == 1
+
+
+def test_heic_goes_to_an_api_that_reads_it(world: World, visit: Visit) -> None:
+    require("pi_heif")
+    page = ready(visit(world.server.url))
+    choose(page, upload("IMG_1.HEIC", embedded.HEIC_PLAIN, ""))
+    assert "This browser cannot show this photo" in page.inner_text("#stage")
+    assert page.get_by_role("meter").count() == 2
+
+
+# Chromium as if it were Safari: it opens HEIC, as a bitmap or only as what an <img> shows.
+OPENS_HEIC = """
+const cat = fetch("/samples/chelsea.jpg").then((response) => response.blob());
+const isHeic = async (blob) => (await blob.slice(4, 12).text()) === "ftypheic";
+const bitmap = createImageBitmap;
+globalThis.createImageBitmap = async (blob, ...options) => {
+  if (!(blob instanceof Blob) || !(await isHeic(blob))) return bitmap(blob, ...options);
+  if (AS_IMG) throw new DOMException("The source image could not be decoded.", "InvalidStateError");
+  return bitmap(await cat);
+};
+const url = URL.createObjectURL;
+const decode = HTMLImageElement.prototype.decode;
+const heic = new Set();
+URL.createObjectURL = (blob) => {
+  const address = url.call(URL, blob);
+  if (blob.type === "image/heic") heic.add(address);
+  return address;
+};
+HTMLImageElement.prototype.decode = async function () {
+  if (heic.has(this.src)) this.src = url.call(URL, await cat);
+  return decode.call(this);
+};
+"""
+
+
+@pytest.mark.parametrize("as_img", ["true", "false"])
+def test_a_browser_that_opens_heic_sends_a_small_jpeg(world: World, visit: Visit, as_img: str) -> None:
+    address, sent = world.recorder(world.server)
+    page = visit(address)
+    page.add_init_script(OPENS_HEIC.replace("AS_IMG", as_img))
+    page.reload()
+    ready(page)
+    choose(page, upload("IMG_1.HEIC", embedded.HEIC_PLAIN + bytes(5_000_000), ""))
+    (photo,) = sent.photos()
+    assert photo.startswith(b"\xff\xd8\xff")
+    assert "cat" in page.inner_text("#verdict").lower()
 
 
 def test_a_file_too_large_to_send_unopened_never_leaves_the_browser(world: World, visit: Visit) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from export import files
 from export.body import body as bodies
 from export.body import extract as extracting
 from export.body.body import Body
@@ -104,6 +105,16 @@ def test_a_mirrored_view_is_that_of_the_mirrored_photo(body: Body, photos: Photo
     assert not np.allclose(both.values[:, 0], one.values[:, 0], atol=1e-3)
 
 
+def test_a_zoomed_view_is_that_of_the_photos_middle(body: Body, photos: Photos) -> None:
+    original = Image.fromarray(np.random.default_rng(0).integers(0, 256, (288, 288, 3), dtype=np.uint8))
+    original.save(photos.paths[0].with_suffix(".png"))
+    original.crop((32, 32, 256, 256)).save(photos.paths[1].with_suffix(".png"))
+    some = Photos(photos.labels, tuple(p.with_suffix(".png") for p in photos.paths[:2]), (0, 0), ("", ""))
+    features = extract(body, some, Cache(None, body), extracting.VIEWS)
+    assert np.allclose(features.values[0, 2], features.values[1, 0], atol=1e-3)
+    assert np.allclose(features.values[0, 3], features.values[1, 1], atol=1e-3)
+
+
 def test_unreadable_photos_are_named_and_the_others_used(body: Body, photos: Photos) -> None:
     photos.paths[3].write_bytes(b"no photo")
     photos.paths[4].unlink()
@@ -168,7 +179,7 @@ def test_features_of_another_body_are_not_mixed_up(body: Body, photos: Photos, t
 def test_many_photos_lie_on_disk_not_in_memory(
     body: Body, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extracting, "IN_MEMORY", 1000)
+    monkeypatch.setattr(files, "IN_MEMORY", 1000)
     assert isinstance(extract(body, photos, Cache(None, body)).values.base, np.memmap)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from export.photos.find import SPLITS, DataError, find, find_neither, find_split
+from export.photos.find import SPLITS, DataError, find, find_all, find_neither, find_split
 
 
 def touch(root: Path, *names: str | bytes) -> Path:
@@ -176,3 +176,15 @@ def test_several_folders_are_measured_together(tmp_path: Path) -> None:
     assert sorted(photos.targets) == [0, 0, 1, 2]
     with pytest.raises(DataError, match="val"):
         find_split([first], [], "val", ("a", "b"))
+
+
+def test_several_folders_are_trained_on_together_each_a_kind_of_its_own(tmp_path: Path) -> None:
+    first = touch(tmp_path / "kaggle", "train/cat/1.jpg", "train/dog/1.jpg", "test/cat/2.jpg")
+    second = touch(tmp_path / "street", "train/Cat/1.jpg", "train/dog/shelter/1.jpg", "train/fox/1.jpg")
+    found = find_all([first, second])
+    assert found.labels == ("cat", "dog")
+    assert found.splits["train"].kinds == ("kaggle", "kaggle", "street", "shelter")
+    assert len(found.splits["test"]) == 1
+    assert any("street" in line and "fox" in line for line in found.remarks)
+    with pytest.raises(DataError, match="no folder for any of"):
+        find_all([first, touch(tmp_path / "3", "train/x/1.jpg", "train/y/1.jpg")])
