@@ -1,7 +1,7 @@
 """Trains a network on the photos and makes a body of it, on which a head is fitted like on any other.
 
 Result: EfficientNet-Lite0 trained further on 563 photos of six kinds of rubbish, 4 epochs at 224 pixels
-(export/recipes/finetune.toml): 86.1 % of 404 test photos (95 % interval 82.4 to 89.1) as int8 with a fitted head,
+(export/recipes/finetune.toml), as int8 with a fitted head: 86.1 % of 404 test photos (95 % interval 82.4 to 89.1)
 against 84.7 % (80.8 to 87.8) with the frozen body; on 170 val photos 83.5 against 82.9 %. One run each, 445 against 32
 CPU-seconds, on two busy cores with AVX2 and without bfloat16. The gain is within the intervals.
 

@@ -96,5 +96,5 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from export.train import train
 
     out = tmp_path_factory.mktemp("run")
-    train(photos / "photos", out, Recipe(name="tiny", finetune=TINY), photos / "none", None, devices=1)
+    train([photos / "photos"], out, Recipe(name="tiny", finetune=TINY), photos / "none", None, devices=1)
     return out

@@ -37,8 +37,9 @@ def imported(source: str) -> Iterator[tuple[str, bool]]:
 
 
 def program_files() -> list[Path]:
+    """What users run, less the training of networks. Benchmarks compare it with programs that do use PyTorch."""
     outside = ROOT / "export" / "finetune"
-    folders = ("api", "export", "bulk", "benchmarks", "services", "deploy")
+    folders = ("api", "export", "bulk", "services", "deploy")
     found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
     return [*(path for path in found if outside not in path.parents), ROOT / "dev.py"]
 
@@ -48,7 +49,7 @@ def test_nothing_outside_the_training_of_networks_imports_pytorch() -> None:
         f"{path.relative_to(ROOT)}: {name}"
         for path in program_files()
         for name, _ in imported(path.read_text(encoding="utf-8"))
-        if name.split(".")[0] in OF_TRAINING and "benchmarks" not in path.parts
+        if name.split(".")[0] in OF_TRAINING
     ]
     assert guilty == []
 

@@ -18,11 +18,14 @@ import torch
 
 from export import run as runs
 from export.body import body as bodies
+from export.body.extract import Cache, extract
 from export.finetune import checkpoint, devices, loop, pixels, schedule
 from export.finetune import train as training
 from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
 from export.finetune.settings import Settings
-from export.photos.find import Found, Photos
+from export.head import Head
+from export.measure import calibration
+from export.photos.find import Found, Photos, find
 from export.recipe import Recipe, RecipeError
 from tests.conftest import ROOT
 from tests.export.conftest import draw
@@ -105,6 +108,16 @@ def test_it_becomes_a_run_like_any_other(run: Path) -> None:
     assert runs.parity(finished) <= runs.TOLERANCE
 
 
+def test_the_threshold_is_chosen_on_val_alone(run: Path, photos: Path) -> None:
+    """The network has seen the photos of none, or has not and never will: it rejects them more easily than new ones."""
+    body, metadata = bodies.load(run / training.BODY), runs.load(run).metadata
+    with np.load(run / runs.HEAD) as stored:
+        head = Head(stored["weights"], stored["bias"])
+    val = extract(body, find(photos / "photos").splits["val"], Cache(None, body))
+    own = calibration.recognized(head.logits(val.values[:, 0]), metadata["temperature"])
+    assert metadata["thresholds"]["recognized"] == pytest.approx(calibration.threshold(own), abs=1e-5)
+
+
 def test_without_photos_of_none_it_tells_the_labels_apart(train: Train, tmp_path: Path) -> None:
     said: list[str] = []
     train(tmp_path, none=False, said=said, sizes=[[32, 4]])
@@ -113,6 +126,17 @@ def test_without_photos_of_none_it_tells_the_labels_apart(train: Train, tmp_path
     assert "val_none_unrecognized" not in last
     assert len(said) == 1
     assert "give some with --neither" in said[0]
+
+
+@pytest.mark.parametrize(("none", "classes"), [(False, 2), (True, 3)])
+def test_none_of_the_labels_is_a_class_only_where_there_are_photos_of_it(
+    none: bool, classes: int, train: Train, tmp_path: Path
+) -> None:
+    train(tmp_path, none=none, sizes=[[32, 1]], learning_rate=0.0, head_learning_rate=0.0)
+    # The head has learned nothing: every class is equally likely.
+    (line,) = lines(tmp_path)
+    assert line["loss"] == pytest.approx(np.log(classes), abs=1e-3)
+    assert line["val_loss"] == pytest.approx(np.log(classes), abs=1e-3)
 
 
 def test_a_resumed_training_equals_an_uninterrupted_one(train: Train, tmp_path: Path) -> None:
