@@ -98,7 +98,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 
 def names() -> tuple[str, ...]:
     """The variables that are settings."""
-    return tuple(setting.name.upper() for setting in fields(Settings))
+    return tuple(setting.name.upper() for setting in fields(Settings) if setting.name != "workers_ignored")
 
 
 def _check_names(environment: Mapping[str, str]) -> None:
