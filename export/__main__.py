@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -155,7 +156,8 @@ def _train(options: argparse.Namespace) -> None:
         model = publish(out, options.models, anyway=options.anyway, command=options.as_typed)
         print(report.of_published(model, options.models))
     else:
-        print(f"\nPublish it: python -m export publish --run {out}")
+        models = "" if options.models == ROOT / "model" else f" --models {shlex.quote(str(options.models))}"
+        print(f"\nPublish it: python -m export publish --run {shlex.quote(str(out))}{models}")
 
 
 def _fresh(folder: Path, resume: bool) -> Path:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.body.extract import Features
 from export.files import printable
-from export.summary import Summary
+from export.summary import Summary, counted
 
 # Difference hashes of near copies differ in at most so many of their 64 bits ...
 MOST_BITS = 4
@@ -32,12 +32,12 @@ class Copies:
     Attributes:
         between_splits: the first row lies in train, the second, its copy, in val or test.
         between_classes: the same photo under two labels.
-        exact: how many of both are the very same file.
+        doubles: rows of train that show the same as an earlier one of their class.
     """
 
     between_splits: tuple[tuple[int, int], ...]
     between_classes: tuple[tuple[int, int], ...]
-    exact: int
+    doubles: tuple[int, ...]
 
 
 def find_copies(train: Features, other: Features) -> Copies:
@@ -47,7 +47,7 @@ def find_copies(train: Features, other: Features) -> Copies:
     """
     both = _Both(train, other)
     count = len(train.photos)
-    between_splits, between_classes, exact = [], [], 0
+    between_splits, between_classes, doubles = [], [], set()
     for first, second in _pairs(np.concatenate([train.hashes, other.hashes])):
         if first >= count or not both.similar(first, second):
             continue
@@ -56,9 +56,8 @@ def find_copies(train: Features, other: Features) -> Copies:
         elif second >= count:
             between_splits.append((first, second))
         else:
-            continue
-        exact += both.digest(first) == both.digest(second)
-    return Copies(tuple(between_splits), tuple(between_classes), exact)
+            doubles.add(second)
+    return Copies(tuple(between_splits), tuple(between_classes), tuple(sorted(doubles)))
 
 
 @dataclass(frozen=True)
@@ -123,21 +122,34 @@ def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
                         yield pair
 
 
-def without_copies(train: Features, val: Features, summary: Summary) -> Features:
-    """Val less the photos that train has as well: they would make every choice look better than it is."""
+def without_copies(train: Features, val: Features, summary: Summary) -> tuple[Features, Features]:
+    """Train with each photo once, and val less the photos that train has as well.
+
+    Copies make every figure look better than it is: a photo is easily recognized by who has seen its copy.
+    """
     copies, both = find_copies(train, val), _Both(train, val)
     for first, second in copies.between_classes[:5]:
         paths = f"{printable(both.path(first))} and {printable(both.path(second))}"
         summary.add(f"the same photo in two classes: {paths}")
-    if len(copies.between_classes) > 5:
+    if len(twice := {second for _, second in copies.between_classes}) > 5:
+        summary.add(f"{len(twice):,} photos in all lie in another class as well")
+    if copies.doubles:
         summary.add(
-            f"{len(copies.between_classes)} pairs of photos in all are the same and lie in two classes"
+            f"{counted(len(copies.doubles), 'photo')} of train left out: copies of others of their class"
         )
-    doubled = {second - len(train.photos) for _, second in copies.between_splits}
-    if not doubled:
-        return val
-    summary.add(f"{len(doubled)} photos of val are copies of training photos and were left out")
-    return val.take([i for i in range(len(val.photos)) if i not in doubled])
+        train = train.without(copies.doubles)
+    if doubled := {second - len(both.train.photos) for _, second in copies.between_splits}:
+        summary.add(f"{counted(len(doubled), 'photo')} of val left out: copies of training photos")
+        val = val.without(doubled)
+    return train, val
+
+
+def none_without_copies(train: Features, others: Features, summary: Summary) -> Features:
+    """Photos of none of the classes less those that train has as well."""
+    both = {second - len(train.photos) for _, second in find_copies(train, others).between_classes}
+    if shown := {row for row in both if row >= 0}:
+        summary.add(f"{counted(len(shown), 'photo')} of none left out: they are photos of a class")
+    return others.without(shown)
 
 
 def lopsided(labels: Sequence[str], counts: Sequence[int]) -> str:

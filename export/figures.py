@@ -12,18 +12,21 @@ from api._registry import Model
 from export import check
 from export.body.body import Body
 from export.body.extract import Cache, Features, extract
+from export.errors import ExportError
 from export.files import printable
 from export.fitting import Fitted
 from export.measure import metrics, mistakes, scores
 from export.measure.scores import Scores
 from export.photos import sheet
 from export.photos.find import Found, Photos
-from export.summary import Summary
+from export.summary import Summary, counted
 
 log = logging.getLogger(__name__)
 
 # So many doubtful labels are drawn.
 MOST_DOUBTFUL = 24
+# Of fewer test photos of a class the figures would be chance.
+LEAST_TEST = 2
 
 
 def measure(
@@ -31,19 +34,14 @@ def measure(
     fitted: Fitted, out: Path, summary: Summary,
 ) -> None:  # fmt: skip
     """The figures: on test through the code that serves, and by cross-validation; plots and contact sheets."""
-    own = fitted.crossed
-    unseen = Photos(
-        own.labels, (Path("negative"),) * len(fitted.oof_negatives), (len(own.labels),) * len(fitted.oof_negatives),
-        ("",) * len(fitted.oof_negatives),
-    )  # fmt: skip
-    crossed = scores.from_logits(
-        own.labels, own + unseen, np.concatenate([fitted.oof, fitted.oof_negatives]), fitted.temperature,
-        fitted.threshold,
-    )  # fmt: skip
-    metadata["metrics"]["cross_validation"] = metrics.measure(crossed)
-    _doubtful(crossed, own, out, summary)
-    shown = _on_test(model, body, found, others, splits["train"], summary) or crossed
-    if shown is not crossed:
+    judged = fitted.judged
+    trained = bool(metadata["training"]["recipe"]["finetune"])
+    metadata["metrics"]["val" if trained else "cross_validation"] = metrics.measure(judged)
+    metadata["negatives"] = dict(zip(("used", "left_out"), fitted.negatives, strict=True))
+    if not trained:
+        _doubtful(judged.take(np.flatnonzero(judged.labelled).tolist()), out, summary)
+    shown = _on_test(model, body, found, others, splits["train"], summary) or judged
+    if shown is not judged:
         metadata["metrics"]["test"] = metrics.measure(shown)
         if kinds := [line for line in metrics.by_kind(shown) if line["kind"]]:
             metadata["metrics"]["test"]["by_kind"] = kinds
@@ -52,10 +50,10 @@ def measure(
     from export.measure import plots
 
     plots.draw_all(shown, out)
-    if shown is crossed:  # the negatives are features of photos that nobody here has
-        shown = crossed.take(range(len(own)))
+    if shown is judged:  # the negatives are features of photos that nobody here has
+        shown = judged.take(np.flatnonzero(judged.labelled).tolist())
     if count := mistakes.draw(shown, out / "mistakes.png"):
-        log.info("%d mistakes, the surest of them in %s", count, printable(out / "mistakes.png"))
+        log.info("%s, the surest in %s", counted(count, "mistake"), printable(out / "mistakes.png"))
 
 
 def _on_test(
@@ -63,17 +61,30 @@ def _on_test(
 ) -> Scores | None:
     """The answers about test, through the code that serves, less copies of training photos; None without a test."""
     if not len(found.splits["test"]):
-        summary.add("there is no test split: the figures are those of the cross-validation")
+        summary.add(
+            "there is no test split: the figures are those of photos that were held back from training"
+        )
         return None
-    shown = scores.score(
-        model, found.splits["test"] + others.splits.get("test", Photos(found.labels)), title="test"
-    )
+    photos = found.splits["test"] + others.splits.get("test", Photos(found.labels))
+    try:
+        shown = scores.score(model, photos, title="test")
+    except ExportError as error:
+        summary.add(f"test is not used: {error}")
+        return None
     for line in shown.skipped[:10]:
         summary.add(f"skipped {line}")
     if copied := _copies(body, train, shown):
-        summary.add(f"{len(copied)} photos of test are copies of training photos and were left out")
+        summary.add(f"{counted(len(copied), 'photo')} of test left out: copies of training photos")
         shown = shown.take([i for i in range(len(shown.targets)) if i not in copied])
-    return shown if shown.labelled.any() else None
+    counts = np.bincount(shown.targets, minlength=len(found.labels))[: len(found.labels)]
+    if counts.min() < LEAST_TEST:
+        label = found.labels[int(counts.argmin())]
+        summary.add(
+            f"test is not used: it has {counted(int(counts.min()), 'photo')} of {label}; each class needs "
+            f"{LEAST_TEST} at least"
+        )
+        return None
+    return shown
 
 
 def _copies(body: Body, train: Features, shown: Scores) -> set[int]:
@@ -91,21 +102,16 @@ def _copies(body: Body, train: Features, shown: Scores) -> set[int]:
     return {int(rows[second - len(train.photos)]) for _, second in pairs if second >= len(train.photos)}
 
 
-def _doubtful(crossed: Scores, own: Photos, out: Path, summary: Summary) -> None:
-    count = len(own)
-    rows = check.doubtful(crossed.probabilities[:count], crossed.targets[:count])
-    (out / "doubtful.png").unlink(missing_ok=True)
+def _doubtful(judged: Scores, out: Path, summary: Summary) -> None:
+    rows = check.doubtful(judged.probabilities, judged.targets)
     if not len(rows):
         return
     cells = []
     for i in rows[:MOST_DOUBTFUL].tolist():
-        best = int(crossed.probabilities[i].argmax())
-        lines = (
-            f"is it {own.labels[best]}?", f"labelled {own.labels[own.targets[i]]}", own.paths[i].name,
-        )  # fmt: skip
-        cells.append((own.paths[i], lines))
+        best, own = judged.labels[int(judged.probabilities[i].argmax())], judged.labels[judged.targets[i]]
+        cells.append((judged.paths[i], (f"is it {best}?", f"labelled {own}", judged.paths[i].name)))
     sheet.draw(cells, out / "doubtful.png")
     summary.add(
-        f"{len(rows)} training photos have a label that the other photos contradict; the most doubtful are in "
-        f"{printable(out / 'doubtful.png')}"
+        f"{counted(len(rows), 'training photo')} at least with a label that the other photos contradict; the most "
+        f"doubtful are in {printable(out / 'doubtful.png')}"
     )

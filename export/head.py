@@ -146,8 +146,9 @@ def fit_views(
 
 def out_of_fold(
     features: Floats, targets: NDArray[np.int64], negatives: Negatives, labels: int, count: int, c: float = C
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Logits [N, K] of the photos and [M, K] of the negatives, each by a head that was fitted without it.
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Logits [N, K] of the photos and [M, K] of the negatives, each by a head that was fitted without it; and the fold,
+    [N + M], of each.
 
     Photos are judged by their first view, the whole photo.
     """
@@ -163,7 +164,7 @@ def out_of_fold(
         )
         logits[own == number] = head.logits(features[own == number, 0])
         negative_logits[others == number] = head.logits(negatives.features[others == number])
-    return logits, negative_logits
+    return logits, negative_logits, fold
 
 
 def show_a_class(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,10 @@ from export.run import Run
 def of_run(run: Run) -> str:
     """The table of a finished run, and where to look next."""
     name, figures = figures_of(run.metadata)
-    crossed = run.metadata["metrics"]["cross_validation"]
-    title = (
-        "on test"
-        if name == "test"
-        else f"in {run.metadata['training']['recipe']['folds']}-fold cross-validation"
-    )
+    crossed = run.metadata["metrics"].get("cross_validation", {})
+    folds = run.metadata["training"]["recipe"]["folds"]
+    titles = {"test": "on test", "val": "on val", "cross_validation": f"in {folds}-fold cross-validation"}
+    title = titles[name]
     figures = dict(figures) | {"latency_ms": run.metadata["latency_ms"]}
     lines = [
         f"\n{len(run.metadata['labels'])} classes, {title}\n",
@@ -58,8 +57,11 @@ def _confusions(run: Run) -> str:
 def of_published(model: Model, models: Path) -> str:
     """What was published, and the command that serves it."""
     own = models.resolve() == (Path(__file__).resolve().parent.parent / "model").resolve()
-    serve = "python3 dev.py serve" if own else f"MODEL_DIR={printable(models)} python3 dev.py serve"
-    return f"\npublished {model.version}: {printable(model.directory)}\nserve it:  {serve}"
+    # dev.py starts the service in its own folder.
+    where = "" if own else f"MODEL_DIR={shlex.quote(printable(models.resolve()))} "
+    return (
+        f"\npublished {model.version}: {printable(model.directory)}\nserve it:  {where}python3 dev.py serve"
+    )
 
 
 def evaluate(options: argparse.Namespace) -> None:

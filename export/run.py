@@ -25,6 +25,10 @@ from export.graph.assemble import session
 from export.head import Head
 
 MODEL, METADATA, HEAD, PARITY = "model.onnx", "run.json", "head.npz", "parity.npz"
+# Says that a folder is a run's own, also before it is finished.
+MARK = ".purrdict-run"
+# Contact sheets: they show the user's photos and are never published.
+SHEETS = ("mistakes.png", "doubtful.png")
 PLOTS = ("confusion.png", "reliability.png", "recognized.png", "robustness.png", "learning.png")
 PARITY_PHOTOS = 8
 # onnxruntime and NumPy add up the same numbers in another order; on another processor int8 may round otherwise, too.

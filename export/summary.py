@@ -19,9 +19,14 @@ class Summary:
 
     def add(self, line: str) -> None:
         """Say a line now and keep it for the run."""
-        if line:
+        if line and line not in self.lines:
             self.lines.append(line)
             log.info("- %s", line)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def show_classes(found: Found, others: Found) -> None:

@@ -53,13 +53,17 @@ def train(
     features are kept, if anywhere. Raises ExportError with a sentence that says what to do.
     """
     started, cpu = time.perf_counter(), time.process_time()
-    _prepare(out)
+    _prepare(out, [*roots, *([neither] if neither else [])])
     summary = Summary()
     found = find_all(roots)
     others = find_neither(neither, found.labels) if neither else Found(found.labels, {})
     for line in (*found.remarks, *others.remarks):
         summary.add(line)
     show_classes(found, others)
+    if recipe.finetune and not len(found.splits["val"]):
+        raise ExportError(
+            "A network that is trained on the photos cannot be judged on them: put a seventh of each class into val/."
+        )
     body = _body(recipe, found, others, out, command, resume, devices, summary)
     store = Cache(cache, body)
     try:
@@ -84,9 +88,23 @@ def train(
     return finished
 
 
-def _prepare(out: Path) -> None:
+def _prepare(out: Path, photos: Sequence[Path]) -> None:
+    """The run's folder, without what an earlier run left in it. Raises ExportError if it is somebody else's."""
+    for folder in photos:
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise ExportError(
+                f"{printable(out)} lies among the photos: the next run would learn this one's plots. Choose another "
+                "--out."
+            )
     try:
         out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()) and not (out / run.MARK).exists():
+            raise ExportError(
+                f"{printable(out)} holds other files, which a run might overwrite. Choose another --out."
+            )
+        (out / run.MARK).touch()
+        for name in (run.METADATA, *run.PLOTS, *run.SHEETS):
+            (out / name).unlink(missing_ok=True)
     except OSError as error:
         raise ExportError(
             f"{printable(out)} cannot be the run's folder: {error.strerror}. Choose another --out."
@@ -135,7 +153,8 @@ def _features(
         label = found.labels[counts.index(0)]
         raise ExportError(f"None of the training photos of {label} can be read, so it cannot be learned.")
     summary.add(check.lopsided(found.labels, counts))
-    splits["val"] = check.without_copies(splits["train"], splits["val"], summary)
+    splits["train"], splits["val"] = check.without_copies(splits["train"], splits["val"], summary)
+    splits["others"] = check.none_without_copies(splits["train"], splits["others"], summary)
     return splits
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +60,10 @@ class Features:
         return Features(
             self.photos.take(rows), self.values[rows], self.hashes[rows], tuple(self.digests[i] for i in rows)
         )
+
+    def without(self, rows: Collection[int]) -> Features:
+        """All photos but these."""
+        return self.take([i for i in range(len(self.photos)) if i not in rows]) if rows else self
 
     @property
     def targets(self) -> NDArray[np.int64]:

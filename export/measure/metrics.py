@@ -124,7 +124,9 @@ def _neither(scores: Scores) -> dict[str, Any]:
         "neither_unrecognized_interval": wilson(rejected, len(others)),
         "neither_auroc": auroc(own, others),
         "neither_unrecognized_at": {
-            f"{share:g}": rejected_at(own, others, share) for share in OPERATING_POINTS
+            f"{share:g}": rejected_at(own, others, share)
+            for share in OPERATING_POINTS
+            if share * len(own) >= 1  # of fewer photos none may be rejected, whatever the share is called
         },
     }
 

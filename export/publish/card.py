@@ -60,22 +60,29 @@ def _problems(metadata: dict[str, Any]) -> str:
 
 def _figures(metadata: dict[str, Any]) -> str:
     name, figures = figures_of(metadata)
-    recipe = metadata["training"]["recipe"]
+    folds = metadata["training"]["recipe"]["folds"]
     crossed = (
-        f"By {recipe['folds']}-fold cross-validation: each photo was judged by a head fitted without it. Photos of "
-        "none of the classes are those of all kinds of things that the body brings along, and any that were given."
+        f"By {folds}-fold cross-validation: each photo was judged by a head that was fitted without it, with a "
+        "temperature and a threshold chosen without it. Photos of none of the classes are those of all kinds of things that the "
+        f"body brings along{_left_out(metadata)}, and any that were given."
     )
-    if name == "test":
-        parts = [
-            "## Figures\n\nOn the test photos, through the code that serves them. Nothing was chosen on them.",
-            tables.figures(figures), tables.per_class(figures),
-            f"### Cross-validation\n\n{crossed}", tables.figures(metadata["metrics"]["cross_validation"]),
-        ]  # fmt: skip
-    else:
-        parts = [
-            f"## Figures\n\nThere were no test photos. {crossed}", tables.figures(figures), tables.per_class(figures),
-        ]  # fmt: skip
+    words = {
+        "test": "On the test photos, through the code that serves them. Nothing was chosen on them.",
+        "cross_validation": f"Test photos were not used, or there were too few. {crossed}",
+        "val": "On val. Temperature and threshold were chosen on the same photos, so expect a little less.",
+    }
+    parts = [f"## Figures\n\n{words[name]}", tables.figures(figures), tables.per_class(figures)]
+    if name == "test" and "cross_validation" in metadata["metrics"]:
+        parts += [
+            f"### Cross-validation\n\n{crossed}",
+            tables.figures(metadata["metrics"]["cross_validation"]),
+        ]
     return "\n\n".join(parts)
+
+
+def _left_out(metadata: dict[str, Any]) -> str:
+    count = metadata.get("negatives", {}).get("left_out", 0)
+    return f" (less {count:,} that look like one of the classes)" if count else ""
 
 
 def _kinds(metadata: dict[str, Any]) -> str:
@@ -111,10 +118,16 @@ def _training(metadata: dict[str, Any]) -> str:
         f"\n\nand {len(classes) - tables.MOST_ROWS} more classes." if len(classes) > tables.MOST_ROWS else ""
     )
     trained = (
-        "The network was trained on these photos first, and then the head was fitted on its features."
+        "The network was trained on these photos first, and then a head was fitted on its features."
         if recipe["finetune"]
-        else f"The body, {metadata['body']['name']}, was left as it is; only the head was fitted on these photos."
+        else f"The body, {metadata['body']['name']}, was left as it is; only a head was fitted."
     )
+    used = metadata.get("negatives", {}).get("used", 0)
+    if used:
+        trained += (
+            f" Beside these photos the head saw the features of {used:,} photos of other things that the body brings "
+            f"along{_left_out(metadata)}; each of them counts a tenth."
+        )
     shown = " and ".join(recipe["views"])
     commands = "\n".join(dict.fromkeys(filter(None, (training["command"], training["publish_command"]))))
     note = f"\n- {training['note']}" if training.get("note") else ""

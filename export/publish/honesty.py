@@ -11,13 +11,10 @@ LEAST_REJECTED = 0.1
 
 
 def figures_of(metadata: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The figures to judge and to show a model by: those on test, or else those of the cross-validation."""
+    """The figures to judge and to show a model by, and where they are from: test, else cross-validation, else val."""
     measured = metadata["metrics"]
-    return (
-        ("test", measured["test"])
-        if "test" in measured
-        else ("cross_validation", measured["cross_validation"])
-    )
+    name = next(name for name in ("test", "cross_validation", "val") if name in measured)
+    return name, measured[name]
 
 
 def problems(metadata: dict[str, Any]) -> list[str]:
@@ -37,7 +34,7 @@ def problems(metadata: dict[str, Any]) -> list[str]:
             f"its temperature, {metadata['temperature']:.2f}, lies at the edge of what is tried, so that its "
             "confidence means nothing"
         )
-    judged = figures if "neither_unrecognized" in figures else metadata["metrics"]["cross_validation"]
+    judged = figures if "neither_unrecognized" in figures else metadata["metrics"].get("cross_validation", {})
     if judged.get("neither_unrecognized_interval", (0, 1))[1] < LEAST_REJECTED:
         share = 1 - judged["neither_unrecognized"]
         found.append(f"it recognizes {share:.0%} of photos that show none of its classes")

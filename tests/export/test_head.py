@@ -68,7 +68,7 @@ def test_out_of_fold_answers_come_from_heads_that_have_not_seen_the_photo() -> N
     negatives = heads.Negatives(random.normal(size=(100, 400)).astype(np.float32))
     by_heart = heads.fit_views(features, targets, negatives, 2).logits(features[:, 0])
     assert (by_heart.argmax(axis=1) == targets).mean() == 1
-    logits, negative_logits = heads.out_of_fold(features, targets, negatives, 2, 4)
+    logits, negative_logits, _ = heads.out_of_fold(features, targets, negatives, 2, 4)
     assert 0.35 < (logits.argmax(axis=1) == targets).mean() < 0.65
     assert (negative_logits.max(axis=1) > 0).mean() > 0.2
 
@@ -79,7 +79,7 @@ def test_the_views_of_a_photo_are_never_in_two_folds() -> None:
     view = random.normal(size=(200, 400)).astype(np.float32)
     features = np.stack([view, view], axis=1)
     targets = random.integers(0, 2, 200)
-    logits, _ = heads.out_of_fold(features, targets, heads.Negatives(np.zeros((0, 400), np.float32)), 2, 4)
+    logits, _, _ = heads.out_of_fold(features, targets, heads.Negatives(np.zeros((0, 400), np.float32)), 2, 4)
     assert (logits.argmax(axis=1) == targets).mean() < 0.65
 
 
