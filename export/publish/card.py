@@ -63,8 +63,8 @@ def _figures(metadata: dict[str, Any]) -> str:
     folds = metadata["training"]["recipe"]["folds"]
     crossed = (
         f"By {folds}-fold cross-validation: each photo was judged by a head that was fitted without it, with a "
-        "temperature and a threshold chosen without it. Photos of none of the classes are those of all kinds of things that the "
-        f"body brings along{_left_out(metadata)}, and any that were given."
+        "temperature and a threshold chosen without it. Photos of none of the classes are those of all kinds of "
+        f"things that the body brings along{_left_out(metadata)}, and any that were given."
     )
     words = {
         "test": "On the test photos, through the code that serves them. Nothing was chosen on them.",
