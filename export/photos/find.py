@@ -1,13 +1,15 @@
 """Finds the photos in a user's folder, whatever its layout, and says what it left out and why.
 
-Two layouts are understood: `split/class/photo` (train, val and test, under any of their usual names) and
-`class/photo`, like Microsoft's PetImages. Photos may lie in folders of their own within a class.
+Three layouts are understood: `split/class/photo` (train, val and test, under any of their usual names),
+`class/split/photo`, and `class/photo`, like Microsoft's PetImages. Photos may lie in folders of their own within a
+class. Links are followed, but not to a folder that they lie in.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +31,10 @@ SUFFIXES = {
 }  # fmt: skip
 # Folders that programs leave behind; none of them is a class.
 LEFTOVERS = {"__macosx", "__pycache__", "@eadir", "thumbs", "$recycle.bin"}
+# What makes a folder a run of the training: its pictures are no photos.
+RUN = "run.json"
+# Unicode's categories of control characters, characters without width or for direction, and ends of lines.
+UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
 # Of a folder without test/, this many per cent of the photos are held out, if its classes have so many photos each.
 HELD_OUT_PERCENT, HELD_OUT_FROM = 15, 100
 
@@ -82,27 +88,79 @@ class Found:
 
 @dataclass
 class _Ignored:
-    """What is left out on the way, counted."""
+    """What is left out on the way below the folder `root`, counted or by name."""
 
+    root: Path
     folders: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    loops: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
     suffixes: Counter[str] = field(default_factory=Counter)
+    irregular: int = 0
+    broken: int = 0
+    loose: int = 0
     empty: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+    def folder(self, path: Path, above: frozenset[Path]) -> bool:
+        """Whether a folder is to be left out; `above` are the folders that it may not lead back to."""
+        if _is_leftover(path.name):
+            _add(self.folders, path.name)
+        elif path.is_symlink() and _real(path) in above:
+            _add(self.loops, f"{path.parent.name}/{path.name}")
+        elif _kind_of_file(path / RUN) == stat.S_IFREG:
+            _add(self.runs, path.name)
+        else:
+            return False
+        return True
+
+    def file(self, path: Path) -> bool:
+        """Whether what is no folder is no photo either, and to be left out."""
+        kind = _kind_of_file(path)
+        if kind is None:
+            self.broken += 1
+        elif kind != stat.S_IFREG:
+            self.irregular += 1
+        elif path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+            self.suffixes[path.suffix.lower()] += 1
+        else:
+            return False
+        return True
 
     def remarks(self) -> tuple[str, ...]:
-        lines = []
+        lines = list(self.others)
         if self.suffixes:
             kinds = ", ".join(
                 f"{n} {suffix or 'without a suffix'}" for suffix, n in self.suffixes.most_common(6)
             )
             lines.append(f"{sum(self.suffixes.values())} files are no photos by their names: {kinds}")
+        if self.irregular:
+            lines.append(
+                f"{self.irregular} entries are no regular files (pipes or devices, say), so no photos"
+            )
+        if self.broken:
+            lines.append(f"{self.broken} links lead nowhere, so they are no photos")
+        if self.loose:
+            lines.append(f"{self.loose} photos lie beside the folders instead of in them, so left out")
         if self.folders:
             lines.append(f"ignored folders: {_some(self.folders)}")
+        if self.runs:
+            lines.append(f"ignored folders, as they hold a {RUN}: {_some(self.runs)}")
+        if self.loops:
+            lines.append(f"links to a folder that they lie in, so not followed: {_some(self.loops)}")
+        if self.twice:
+            lines.append(f"folders that links lead to a second time, so read once: {_some(self.twice)}")
         if self.empty:
             lines.append(f"class folders without photos: {_some(self.empty)}")
         if self.strangers:
             lines.append(f"not among the classes of train, so left out: {_some(self.strangers)}")
         return tuple(lines)
+
+
+def _add(names: list[str], name: str) -> None:
+    if printable(name) not in names:
+        names.append(printable(name))
 
 
 def find(root: Path, labels: Sequence[str] | None = None) -> Found:
@@ -111,13 +169,21 @@ def find(root: Path, labels: Sequence[str] | None = None) -> Found:
     Labels are the names of the class folders in train, in alphabetical order; the same name in other letter case is
     the same class. Give `labels` to insist on a published model's.
 
-    Raises DataError when the folder is missing, holds fewer than two classes with photos, or lacks a wanted label.
+    Raises DataError when the folder is missing, holds fewer than two classes with photos, or lacks a wanted label;
+    without `labels` also when it has splits, but none to train on.
     """
     root = _root(root, "photos")
-    ignored = _Ignored()
-    folders = _split_folders(root)
+    ignored = _Ignored(root)
+    folders = _split_folders(root, ignored)
     if not folders:
-        return _held_out(_find_classes(root, labels, ignored), ignored)
+        photos = _find_classes(root, labels, ignored)
+        return _split_within(photos, labels is None, ignored) or _held_out(photos, ignored)
+    if labels is None and "train" not in folders:
+        there = " and ".join(printable(folder.name) for folder in folders.values())
+        raise DataError(
+            f"{printable(root)} has no train folder, only {there}. Put the photos to learn from into train/, each "
+            f"class in a folder of its own."
+        )
     first = folders.get("train") or next(iter(folders.values()))
     wanted = _classes(first, labels, ignored)
     splits = {
@@ -150,13 +216,19 @@ def find_neither(root: Path, labels: Sequence[str]) -> Found:
 
     Without splits all of them are for training.
     """
+    return _find_neither(root, labels)[0]
+
+
+def _find_neither(root: Path, labels: Sequence[str]) -> tuple[Found, bool]:
+    """Photos of none of the labels, and whether their folder has splits."""
     root = _root(root, "photos that show none of the classes")
-    ignored, labels = _Ignored(), tuple(labels)
-    folders = _split_folders(root) or {"train": root}
-    splits = {split: _none_of(folders.get(split), labels, ignored) for split in SPLITS}
+    ignored, labels = _Ignored(root), tuple(labels)
+    folders = _split_folders(root, ignored, classes=False)
+    places = folders or {"train": root}
+    splits = {split: _none_of(places.get(split), labels, ignored) for split in SPLITS}
     if not any(len(photos) for photos in splits.values()):
         raise DataError(f"{printable(root)} has no photos.")
-    return Found(labels, splits, ignored.remarks())
+    return Found(labels, splits, ignored.remarks()), bool(folders)
 
 
 def find_split(
@@ -164,7 +236,8 @@ def find_split(
 ) -> tuple[Photos, tuple[str, ...]]:
     """The photos of one split ("all": of every split) of several folders, for measuring a published model.
 
-    Returns them with the remarks. Raises DataError when there are none of the labels.
+    Photos of none of the classes whose folder has no splits count for every split. Returns the photos with the
+    remarks. Raises DataError when there are none of the labels.
     """
     photos, labels = Photos(tuple(labels)), tuple(labels)
     remarks: list[str] = []
@@ -176,10 +249,15 @@ def find_split(
             some = Photos(some.labels, some.paths, some.targets, tuple(kind or name for kind in some.kinds))
         photos += some
         remarks += found.remarks
+        if not some:
+            remarks.append(f"{printable(root)} has no photos for the split {split}")
     for root in neither:
-        found = find_neither(root, labels)
-        photos += _of_split(found, split)
+        found, has_splits = _find_neither(root, labels)
+        some = _of_split(found, split if has_splits else "all")
+        photos += some
         remarks += found.remarks
+        if not some:
+            remarks.append(f"{printable(root)} has no photos for the split {split}")
     if not any(target < len(labels) for target in photos.targets):
         where = " and ".join(printable(root) for root in roots)
         raise DataError(f"{where} has no photos for the split {split}. Choose another --split, or all.")
@@ -200,24 +278,80 @@ def _root(root: Path, what: str) -> Path:
     return inner if inner.is_dir() else root
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
-    for folder in _folders(root):
+def _split_folders(root: Path, ignored: _Ignored, classes: bool = True) -> dict[str, Path]:
+    """The folders of the splits; none where folders of their names are classes (or kinds) like those beside them."""
+    named: dict[str, list[Path]] = {}
+    others = []
+    for folder in _folders(root, ignored):
         split = SPLIT_NAMES.get(folder.name.lower())
-        if split and split in found:
+        if split:
+            named.setdefault(split, []).append(folder)
+        else:
+            others.append(folder)
+    if not named:
+        return {}
+    # A split holds classes; a class called "train" holds photos. Of none of the classes a split holds photos, too.
+    splits = [
+        split
+        for split, same in named.items()
+        if (len(named) > 1 and not classes) or any(_has_folders_of_photos(folder, root) for folder in same)
+    ]
+    if "train" not in splits and len(splits) < 2 and any(_has_photos(folder, root) for folder in others):
+        return {}
+    for split, same in named.items():
+        if len(same) > 1:
             raise DataError(
-                f"{printable(found[split].name)} and {printable(folder.name)} in {printable(root)} both are the split "
+                f"{printable(same[0].name)} and {printable(same[1].name)} in {printable(root)} both are the split "
                 f"{split}. Put their photos into one folder."
             )
-        if split:
-            found[split] = folder
-    if found and "train" not in found and len(found) < len(_folders(root)):
-        return {}  # a class is called "test" or "val": there is no train beside it
-    return found
+    for folder in others:
+        _add(ignored.folders, folder.name)
+    ignored.loose += _loose(root, _Ignored(root))
+    return {split: same[0] for split, same in named.items()}
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(folder for folder in root.iterdir() if folder.is_dir())
+def _has_photos(folder: Path, root: Path) -> bool:
+    return any(True for _ in _walk(folder, _Ignored(root)))
+
+
+def _has_folders_of_photos(folder: Path, root: Path) -> bool:
+    return any(_has_photos(inner, root) for inner in _folders(folder, _Ignored(root)))
+
+
+def _folders(root: Path, ignored: _Ignored) -> list[Path]:
+    above = _above(root, ignored.root)
+    return [
+        path
+        for path in sorted(root.iterdir())
+        if _kind_of_file(path) == stat.S_IFDIR and not ignored.folder(path, above)
+    ]
+
+
+def _loose(root: Path, ignored: _Ignored) -> int:
+    """How many photos lie directly in a folder; what else lies there is counted as ignored."""
+    files = [path for path in sorted(root.iterdir()) if _kind_of_file(path) != stat.S_IFDIR]
+    return sum(not ignored.file(path) for path in files)
+
+
+def _kind_of_file(path: Path) -> int | None:
+    """Folder, regular file or another kind, after following links; None for what is not there."""
+    try:
+        return stat.S_IFMT(path.stat().st_mode)
+    except OSError:
+        return None
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _above(folder: Path, root: Path) -> frozenset[Path]:
+    """A folder below the root, the folders on the way to it and all folders that these lie in, without links."""
+    real = [_real(root)]
+    for part in folder.relative_to(root).parts:
+        root /= part
+        real.append(_real(root))
+    return frozenset(place for path in real for place in (path, *path.parents))
 
 
 def _is_leftover(name: str) -> bool:
@@ -227,7 +361,7 @@ def _is_leftover(name: str) -> bool:
 def label_of(folder: Path) -> str:
     """The label that a class folder stands for: its name, with accents in their composed form.
 
-    Raises DataError for a name that cannot be written as UTF-8.
+    Raises DataError for a name that cannot be written as UTF-8, or that has characters nobody sees or no others.
     """
     try:
         # The bytes on disk: under a locale that is not UTF-8, Python's own name for them is another.
@@ -236,23 +370,26 @@ def label_of(folder: Path) -> str:
         raise DataError(
             f"The name of the class folder {printable(folder)} is not UTF-8, so no answer could hold it. Rename it."
         ) from None
-    return unicodedata.normalize("NFC", name).strip()
+    label = unicodedata.normalize("NFC", name).strip()
+    if not label or any(unicodedata.category(c) in UNSEEN for c in name):
+        raise DataError(
+            f"The name of the class folder {name!r} in {printable(folder.parent)} is blank or has characters that "
+            f"cannot be seen. Rename the folder."
+        )
+    return label
 
 
 def _class_folders(root: Path, ignored: _Ignored) -> dict[str, list[Path]]:
     """Class folders by their label in lower case: `Cat` and `cat` are one class."""
     found: dict[str, list[Path]] = {}
-    for folder in _folders(root):
-        if _is_leftover(folder.name):
-            ignored.folders.append(printable(folder.name))
-        else:
-            found.setdefault(label_of(folder).casefold(), []).append(folder)
-    ignored.suffixes.update(path.suffix.lower() for path in root.iterdir() if path.is_file())
+    for folder in _folders(root, ignored):
+        found.setdefault(label_of(folder).casefold(), []).append(folder)
+    ignored.loose += _loose(root, ignored)
     return found
 
 
 def _classes(root: Path, wanted: Sequence[str] | None, ignored: _Ignored) -> tuple[str, ...]:
-    folders = _class_folders(root, _Ignored())
+    folders = _class_folders(root, _Ignored(ignored.root))
     if wanted is not None:
         missing = [label for label in wanted if label.casefold() not in folders]
         if len(missing) == len(wanted):
@@ -263,10 +400,11 @@ def _classes(root: Path, wanted: Sequence[str] | None, ignored: _Ignored) -> tup
         return tuple(wanted)
     labels = {}
     for key, same in folders.items():
-        if any(True for folder in same for _ in _walk(folder, _Ignored())):
+        if any(_has_photos(folder, ignored.root) for folder in same):
             labels[key] = label_of(same[0])
         else:
-            ignored.empty += [printable(folder.name) for folder in same]
+            for folder in same:
+                _add(ignored.empty, folder.name)
     if len(labels) < 2:
         there = f"only {_some(list(labels.values()))}" if labels else "none"
         raise DataError(
@@ -280,16 +418,17 @@ def _photos(root: Path, labels: tuple[str, ...], ignored: _Ignored) -> Photos:
     photos = Photos(labels)
     folders = _class_folders(root, ignored)
     known = {label.casefold(): target for target, label in enumerate(labels)}
-    ignored.strangers += [
-        printable(f.name) for key, same in folders.items() if key not in known for f in same
-    ]
+    for folder in (folder for key, same in folders.items() if key not in known for folder in same):
+        _add(ignored.strangers if _has_photos(folder, ignored.root) else ignored.empty, folder.name)
     for key, target in known.items():
-        for folder in folders.get(key, ()):
-            paths = list(_walk(folder, ignored))
+        same, seen = folders.get(key, []), set[Path]()
+        if len(same) > 1:
+            names = " and ".join(printable(folder.name) for folder in same)
+            _add(ignored.others, f"{names} are taken for one class")
+        for folder in same:
+            paths = list(_walk(folder, ignored, seen))
             kinds = tuple(_kind(path, folder) for path in paths)
             photos += Photos(labels, tuple(paths), (target,) * len(paths), kinds)
-    ignored.empty = [name for name in ignored.empty if name not in ignored.strangers]
-    ignored.strangers = [name for name in ignored.strangers if name not in ignored.empty]
     return photos
 
 
@@ -311,6 +450,42 @@ def _find_classes(root: Path, labels: Sequence[str] | None, ignored: _Ignored) -
     return _photos(root, _classes(root, labels, ignored), ignored)
 
 
+def _split_within(photos: Photos, for_training: bool, ignored: _Ignored) -> Found | None:
+    """Photos by the folders called train, val or test within each class; None where these are no splits.
+
+    What lies in a class outside such folders is for training; other folders beside them are left out.
+    """
+    below = [path.relative_to(ignored.root).parts[1:-1] for path in photos.paths]
+    names = [SPLIT_NAMES.get(parts[0].lower()) if parts else None for parts in below]
+    if not {"val", "test"} & set(names):
+        return None  # "train" alone is a kind of photo
+    splits: dict[str, list[int]] = {split: [] for split in SPLITS}
+    others = []
+    for i, (parts, name) in enumerate(zip(below, names, strict=True)):
+        if name or not parts:
+            splits[name or "train"].append(i)
+        else:
+            others.append("/".join(photos.paths[i].relative_to(ignored.root).parts[:2]))
+    classes = set(photos.targets)
+    split_classes = {target for target, name in zip(photos.targets, names, strict=True) if name}
+    if split_classes < classes or (for_training and {photos.targets[i] for i in splits["train"]} < classes):
+        there = {
+            "/".join(path.relative_to(ignored.root).parts[:2])
+            for path, name in zip(photos.paths, names, strict=True)
+            if name in ("val", "test")
+        }
+        ignored.others.append(
+            f"{_some([printable(name) for name in sorted(there)])} would be splits, but not every class has such "
+            f"and photos to train on, so they are taken for photos like the others"
+        )
+        return None
+    for other in others:
+        _add(ignored.folders, other)
+    kinds = tuple(printable(parts[1]) if len(parts) > 1 else "" for parts in below)
+    photos = Photos(photos.labels, photos.paths, photos.targets, kinds)
+    return Found(photos.labels, {split: photos.take(splits[split]) for split in SPLITS}, ignored.remarks())
+
+
 def _held_out(photos: Photos, ignored: _Ignored) -> Found:
     """Photos of a folder without splits: a test split is drawn by their names where there are enough of them.
 
@@ -330,17 +505,23 @@ def _draw(path: Path) -> int:
     return int.from_bytes(hashlib.sha256(name).digest()[:4], "big") % 100
 
 
-def _walk(folder: Path, ignored: _Ignored) -> Iterator[Path]:
-    """Photos in a folder and in those below it, in the order of their names."""
+def _walk(folder: Path, ignored: _Ignored, seen: set[Path] | None = None) -> Iterator[Path]:
+    """Photos in a folder and in those below it, in the order of their names.
+
+    No link is followed to a folder that it lies in, and none of the folders is read twice; `seen` keeps them.
+    """
+    seen = set() if seen is None else seen
+    real = _real(folder)
+    if real in seen:
+        _add(ignored.twice, f"{folder.parent.name}/{folder.name}")
+        return
+    seen.add(real)
+    above = _above(folder, ignored.root)
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            if _is_leftover(path.name):
-                ignored.folders.append(printable(path.name))
-            else:
-                yield from _walk(path, ignored)
-        elif path.name.startswith(".") or path.suffix.lower() not in SUFFIXES:
-            ignored.suffixes[path.suffix.lower()] += 1
-        else:
+        if _kind_of_file(path) == stat.S_IFDIR:
+            if not ignored.folder(path, above):
+                yield from _walk(path, ignored, seen)
+        elif not ignored.file(path):
             yield path
 
 
