@@ -148,24 +148,24 @@ def _many_classes(root: Path, out: Path) -> Path:
 
 
 def _run(name: str, size: str, photos: Path, recipe: str, neither: Path | None, folder: Path) -> Point:
-    out = folder / f"run-{name}-{size}-{recipe}"
+    work = folder / f"{name}-{size}-{recipe}-work"
+    work.mkdir()
     command = [
-        sys.executable, "-m", "export", "train", str(photos), "--recipe", recipe, "--out", str(out),
-        "--publish", "--anyway", "--models", str(out / "models"), "--cache", str(out / "cache"),
+        sys.executable, "-m", "export", "train", str(photos), "--recipe", recipe, "--out", str(work / "run"),
+        "--publish", "--anyway", "--models", str(work / "models"), "--cache", str(work / "cache"),
     ]  # fmt: skip
-    out.mkdir()
-    with (out / "log").open("w", encoding="utf-8") as log:
+    with (work / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         _, status, usage = os.wait4(process.pid, 0)
     if status:
-        raise RuntimeError((out / "log").read_text(encoding="utf-8")[-2000:])
-    metadata = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        raise RuntimeError((work / "log").read_text(encoding="utf-8")[-2000:])
+    metadata = json.loads((work / "run" / "run.json").read_text(encoding="utf-8"))
     test = metadata["metrics"]["test"]
     return Point(
         name, size, recipe, test["accuracy"], test["wrongly_unrecognized"],
-        _rejected(out / "models", neither, SAME_AS.get(name, set())) if neither and name != "kinds" else None,
+        _rejected(work / "models", neither, SAME_AS.get(name, set())) if neither and name != "kinds" else None,
         usage.ru_utime + usage.ru_stime, metadata["training"]["seconds"], usage.ru_maxrss / 1024,
-        metadata["weights"]["bytes"] / 1e6, _latency(out / "models"),
+        metadata["weights"]["bytes"] / 1e6, _latency(work / "models"),
     )  # fmt: skip
 
 
