@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import subprocess
 from pathlib import Path
+
+from export.files import printable
 
 
 def hardware() -> str:
@@ -42,13 +45,28 @@ def as_command(arguments: list[str]) -> str:
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
-        if word == "--cache":
-            next(words, None)
+        option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        if _means(option, "--cache"):
+            if not equals:
+                next(words, None)
+        elif _means(option, "--note") and (option != "--n" or arguments[0] == "publish"):
+            kept.append(word)
+            if not equals:
+                kept.extend(note for note in [next(words, None)] if note is not None)
         else:
-            kept.append(Path(word).name if _elsewhere(word) else word)
-    return "python -m export " + shlex.join(kept)
+            kept.append(f"{option}{equals}{_nameable(value)}")
+    return "python -m export " + shlex.join(printable(word) for word in kept)
 
 
-def _elsewhere(word: str) -> bool:
-    """Whether it is a path that leads out of the folder where the command was typed."""
-    return os.path.isabs(word) or Path(word).parts[:1] == ("..",)
+def _means(option: str, name: str) -> bool:
+    """Whether the command line takes `option` for `name`: it may be abbreviated."""
+    return len(option) > 2 and name.startswith(option)
+
+
+def _nameable(word: str) -> str:
+    """The word; of a path that leads out of the folder where the command was typed, on any system, its last part."""
+    parts = re.split(r"[/\\]", re.sub(r"^[A-Za-z]:", "", word))
+    if ".." not in parts and not re.match(r"[A-Za-z]:|[/\\~]", word):
+        return word
+    named = [part for part in parts if part.strip(".") and not part.startswith("~")]
+    return named[-1] if named else "photos"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from export.files import printable
 
 FOLDER = Path(__file__).parent / "recipes"
 DEFAULT = "lite0"
+FOLDS = (2, 20)
+MOST_C = 1e6
 
 
 class RecipeError(ExportError):
@@ -60,21 +63,48 @@ def load(name: str) -> Recipe:
     except FileNotFoundError:
         raise RecipeError(f"There is no recipe {printable(name)}; there are {', '.join(names())}.") from None
     except (OSError, ValueError) as error:
-        raise RecipeError(f"The recipe {printable(path)} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise RecipeError(f"The recipe {printable(path)} cannot be read: {reason}") from error
     if unknown := values.keys() - Recipe.__dataclass_fields__.keys():
         raise RecipeError(
-            f"The recipe {printable(path)} has settings that are not known: {', '.join(unknown)}."
+            f"The recipe {printable(path)} has settings that are not known: {', '.join(sorted(unknown))}."
         )
-    values.setdefault("name", path.stem)
-    try:
-        recipe = Recipe(**{**values, "views": tuple(values.get("views", VIEWS[:2]))})
-        sound = recipe.c > 0 and recipe.folds >= 2 and isinstance(recipe.finetune, dict)
-    except TypeError:
-        sound = False
-    if not sound:
-        raise RecipeError(
-            f"The recipe {printable(path)} has a setting of the wrong kind; compare {DEFAULT}.toml."
-        )
-    if not recipe.views or recipe.views[0] != VIEWS[0] or not set(recipe.views) <= set(VIEWS):
-        raise RecipeError(f"The recipe's views must begin with {VIEWS[0]!r} and be among {', '.join(VIEWS)}.")
-    return recipe
+    for setting, value in values.items():
+        sound, wanted = _RULES[setting]
+        if not sound(value):
+            raise RecipeError(f"The recipe {printable(path)} has {setting} = {value!r}; it is {wanted}.")
+    values.setdefault("name", printable(path.stem))
+    return Recipe(**{**values, "views": tuple(values.get("views", VIEWS[:2]))})
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _views(value: Any) -> bool:
+    if not isinstance(value, list) or not all(view in VIEWS for view in value):
+        return False
+    return value[:1] == [VIEWS[0]] and len(set(value)) == len(value)
+
+
+# Of each setting: whether a value is one, and what it must be.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "name": (_text, "a text that is not empty"),
+    "about": (lambda value: isinstance(value, str), "a text"),
+    "body": (_text, "a text that is not empty"),
+    "views": (_views, f"a list that must begin with {VIEWS[0]!r}, of different ones of {', '.join(VIEWS)}"),
+    "few": (lambda value: _whole(value) and value >= 0, "a whole number, 0 or more"),
+    "c": (
+        lambda value: (_whole(value) or isinstance(value, float)) and 0 < value <= MOST_C,
+        f"a number above 0, at most {MOST_C:,.0f}",
+    ),
+    "folds": (
+        lambda value: _whole(value) and FOLDS[0] <= value <= FOLDS[1],
+        f"a whole number from {FOLDS[0]} to {FOLDS[1]}",
+    ),
+    "finetune": (lambda value: isinstance(value, dict), "a table, [finetune]"),
+}

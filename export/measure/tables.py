@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ MOST_ROWS = 40
 
 
 def cell(text: str) -> str:
-    """Text for a cell of a Markdown table: nothing in it ends the cell or begins a tag."""
-    return " ".join(text.replace("|", r"\|").replace("<", "&lt;").split())
+    """Text for a cell of a Markdown table: nothing in it ends the cell, or begins a tag, a link or emphasis."""
+    escaped = re.sub(r"[\\`*\[\]|]|(?<!\w)_+|_+(?!\w)", lambda m: "".join(f"\\{sign}" for sign in m[0]), text)
+    return " ".join(escaped.replace("<", "&lt;").split())
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

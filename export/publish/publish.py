@@ -1,7 +1,8 @@
 """A run to a published version.
 
 Everything is built in a folder beside the registry's versions, loaded once through the code that serves, and renamed.
-`latest` moves last. Killed at any point, or on a full disk, the model that was published stays as it was.
+`latest` moves last. Killed at any point, or on a full disk, the model that was published stays as it was; what a killed
+process left is tidied up by the next one.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,7 +27,25 @@ from export.publish import card, changelog, honesty
 
 log = logging.getLogger(__name__)
 
-VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+VERSION = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})")
+STAGING = re.compile(r"\.staging-([1-9][0-9]{0,8})")
+# Where a process cannot be asked whether it runs, one that began to publish so many seconds ago does not any more.
+LONGEST = 24 * 60 * 60
+
+# What the card, the changelog and the service read in run.json, and what kind of value it is.
+NUMBER = (int, float)
+NEEDED: dict[str, type | tuple[type, ...]] = {
+    "labels": list, "input_size": int, "thresholds.recognized": NUMBER, "temperature": NUMBER, "chosen_on": str,
+    "architecture": str, "parameters": int, "latency_ms": NUMBER, "weights.file": str, "weights.sha256": str,
+    "weights.bytes": int, "weights.precision": str, "weights.opset": int, "body.name": str, "training.command": str,
+    "training.commit": str, "training.hardware": str, "training.seconds": NUMBER, "training.cpu_seconds": NUMBER,
+    "training.classes": dict, "training.recipe.name": str, "training.recipe.views": list,
+    "training.recipe.c": NUMBER, "training.recipe.folds": int, "training.recipe.finetune": dict,
+    "metrics.cross_validation": dict,
+}  # fmt: skip
+NEEDED_FIGURES: dict[str, type | tuple[type, ...]] = {
+    "photos": int, "accuracy": NUMBER, "accuracy_interval": list, "per_class": dict,
+}  # fmt: skip
 
 
 class PublishError(ExportError):
@@ -47,9 +67,11 @@ def publish(
     publish (export/publish/honesty.py), unless `anyway`. Raises ExportError.
     """
     run = runs.load(folder)
+    _check_complete(run)
     version = _free(models, version, run.metadata["labels"])
     log.info("the graph differs from the fitted head by %.1g at most", runs.parity(run))
-    problems = honesty.problems(run.metadata)
+    with _parts_of(run):
+        problems = honesty.problems(run.metadata)
     if problems and not anyway:
         raise PublishError(
             "Not published, because "
@@ -57,15 +79,19 @@ def publish(
             + ". --anyway publishes it, and its card says so."
         )
     metadata = _metadata(run, version, problems, note, command)
+    with _parts_of(run):
+        changelog.line(metadata)
     with _staging(models, version) as staged:
         (staged / runs.MODEL).write_bytes(run.graph)
         for name in runs.PLOTS:
             if (folder / name).exists():
                 shutil.copyfile(folder / name, staged / name)
         write_json(staged / "metadata.json", metadata)
-        write_text(staged / "README.md", card.write(metadata, staged))
-        _move(models, version, staged, latest)
-        changelog.add(models / "CHANGELOG.md", metadata)
+        with _parts_of(run):
+            text = card.write(metadata, staged)
+        write_text(staged / "README.md", text)
+        _move(models, version, staged)
+    _announce(models, version, latest)
     return _registry.load(models, version)
 
 
@@ -84,17 +110,19 @@ def next_version(models: Path, labels: Sequence[str]) -> str:
 
 def _versions(models: Path) -> list[tuple[int, int, int]]:
     folder = models / "versions"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
     found = [match for name in names if (match := VERSION.fullmatch(name))]
     return sorted((int(m[1]), int(m[2]), int(m[3])) for m in found)
 
 
 def _free(models: Path, version: str, labels: Sequence[str]) -> str:
     following = next_version(models, labels)
-    if not version:
-        return following
+    version = version or following
     if not VERSION.fullmatch(version):
-        raise PublishError(f"{version!r} is no version; use three numbers, like {following}.")
+        raise PublishError(
+            f"{version!r} is no version; use three numbers of at most five digits, without zeros in front, like "
+            f"{following}."
+        )
     if (models / "versions" / version).exists():
         raise PublishError(
             f"{version} is published already, and a published version is never replaced: answers and corrections name "
@@ -112,7 +140,7 @@ def _metadata(
         "version": version,
         **run.metadata,
         "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "training": training | {"publish_command": command, "note": note},
+        "training": training | {"publish_command": command, "note": printable(note)},
         "problems": list(problems),
     }
 
@@ -123,23 +151,109 @@ def _staging(models: Path, version: str) -> Iterator[Path]:
     root = models / f".staging-{os.getpid()}"
     folder = root / "versions" / version
     try:
+        _remove_abandoned(models)
         folder.mkdir(parents=True)
         yield folder
     except OSError as error:
         raise PublishError(
-            f"{version} was not published: {error}. What was published before is untouched."
+            f"{version} was not published: {error.strerror or error}. What was published before is untouched."
         ) from error
     finally:
         shutil.rmtree(root, ignore_errors=True)
 
 
-def _move(models: Path, version: str, staged: Path, latest: bool) -> None:
-    """Check the staged model as the service would, then rename it into place and move `latest`."""
+def _remove_abandoned(models: Path) -> None:
+    """Remove what processes that were killed had begun; one of them may have had this one's number."""
+    for folder in models.iterdir() if models.is_dir() else ():
+        match = STAGING.fullmatch(folder.name)
+        if match and (int(match[1]) == os.getpid() or not _may_run(int(match[1]), folder)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _may_run(process: int, folder: Path) -> bool:
+    if os.name == "nt":
+        # Windows has no question: os.kill would be the end of it.
+        return time.time() - folder.stat().st_mtime < LONGEST
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _move(models: Path, version: str, staged: Path) -> None:
+    """Check the staged model as the service would, then rename it into place."""
     _registry.load(staged.parent.parent, version)
     final = models / "versions" / version
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
         raise PublishError(f"{version} was published by somebody else meanwhile: {printable(final)}.")
     os.rename(staged, final)
-    if latest:
-        write_text(models / "latest", f"{version}\n")
+
+
+def _announce(models: Path, version: str, latest: bool) -> None:
+    """Give all versions their lines in the changelog, this one's on top, and move `latest`, but never backwards."""
+    versions = [".".join(map(str, numbers)) for numbers in _versions(models)]
+    versions = [name for name in versions if name != version] + [version]
+    try:
+        changelog.add_missing(models / "CHANGELOG.md", [models / "versions" / name for name in versions])
+        if latest and (newer := _newer(models, version)):
+            log.info("latest stays at %s, which is newer than %s", newer, version)
+        elif latest:
+            write_text(models / "latest", f"{version}\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PublishError(
+            f"{version} lies in {printable(models / 'versions' / version)}, whole, but CHANGELOG.md or latest could "
+            f"not be written: {getattr(error, 'strerror', None) or error}. To serve it, write {version} into "
+            f"{printable(models / 'latest')}; the next version that is published adds the line."
+        ) from error
+
+
+def _newer(models: Path, version: str) -> str:
+    """The version that `latest` names, if it is there and newer than this one; else empty."""
+    try:
+        named = (models / "latest").read_text(encoding="utf-8-sig").strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        return ""
+    if not VERSION.fullmatch(named) or not (models / "versions" / named).is_dir():
+        return ""
+    return named if _numbers(named) > _numbers(version) else ""
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split("."))
+
+
+def _check_complete(run: runs.Run) -> None:
+    """Raise PublishError where run.json lacks what is read of it later."""
+    needed = dict(NEEDED)
+    for name in ("cross_validation", "test"):
+        if name == "cross_validation" or _value(run.metadata, "metrics.test") is not None:
+            needed |= {f"metrics.{name}.{key}": kind for key, kind in NEEDED_FIGURES.items()}
+    missing = [path for path, kind in needed.items() if not isinstance(_value(run.metadata, path), kind)]
+    if missing:
+        raise PublishError(
+            f"The {runs.METADATA} of {printable(run.folder)} is not complete: it lacks {', '.join(missing)}, or has "
+            "something of another kind there. Train again."
+        )
+
+
+@contextmanager
+def _parts_of(run: runs.Run) -> Iterator[None]:
+    """Raise PublishError where a part of run.json that may be missing is there, but not whole."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise PublishError(
+            f"The {runs.METADATA} of {printable(run.folder)} is not complete: {type(error).__name__} {error}. "
+            "Train again."
+        ) from error
+
+
+def _value(metadata: Any, path: str) -> Any:
+    """What lies at `path`, its keys joined by dots; None if nothing does."""
+    for key in path.split("."):
+        metadata = metadata.get(key) if isinstance(metadata, dict) else None
+    return metadata

@@ -6,6 +6,9 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,9 @@ import pytest
 
 from api import _registry
 from export import run as runs
+from export.errors import ExportError
 from export.files import read_json, write_json
+from export.measure.tables import cell
 from export.publish import changelog, honesty
 from export.publish import publish as publishing
 from export.publish.publish import PublishError, next_version, publish
@@ -56,7 +61,10 @@ def test_a_published_version_is_never_replaced(published: Path, run: Path, tmp_p
     assert everything(models) == before
 
 
-@pytest.mark.parametrize("version", ["1", "1.0", "v1.0.0", "../1.0.0", "1.0.0-rc1", "latest"])
+@pytest.mark.parametrize(
+    "version",
+    ["1", "1.0", "v1.0.0", "../1.0.0", "1.0.0-rc1", "latest", "03.0.0", "٣.٠.٠", "1.0.100000", "1.0.0\n"],
+)
 def test_what_is_no_version_is_refused(run: Path, tmp_path: Path, version: str) -> None:
     with pytest.raises(PublishError, match="three numbers"):
         publish(run, tmp_path / "models", version)
@@ -95,8 +103,9 @@ def test_interrupted_anywhere_what_was_published_is_untouched(
         "os.rename": (os, "rename"),
     }[step]
     monkeypatch.setattr(target, name, stop)
-    with pytest.raises(PublishError, match="No space left"):
+    with pytest.raises(PublishError, match="No space left") as raised:
         publish(run, models)
+    assert "Errno" not in str(raised.value)
     assert everything(models) == before
 
 
@@ -166,8 +175,158 @@ def test_labels_cannot_break_the_card(run: Path, tmp_path: Path) -> None:
 def test_the_changelog_of_a_stranger_is_added_to_not_lost(tmp_path: Path, published: Path) -> None:
     path = tmp_path / "CHANGELOG.md"
     path.write_text("# Ours\n\nWords.\n\n- **0.9.0** old.\n", encoding="utf-8")
-    changelog.add(path, json.loads((published / "versions" / "1.0.0" / "metadata.json").read_text()))
+    changelog.add_missing(path, [published / "versions" / "1.0.0"])
     lines = path.read_text(encoding="utf-8").splitlines()
     assert lines[:3] == ["# Ours", "", "Words."]
     assert lines[-1] == "- **0.9.0** old."
     assert any(line.startswith("- **1.0.0**") for line in lines)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from export.publish import publish
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(publish, sys.argv[3], die)
+publish.publish(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
+@pytest.mark.parametrize(("step", "versions"), [("_move", ["1.1.0"]), ("_announce", ["1.2.0", "1.1.0"])])
+def test_what_a_killed_process_left_is_tidied_up_by_the_next_one(
+    published: Path, run: Path, tmp_path: Path, step: str, versions: list[str]
+) -> None:
+    models = shutil.copytree(published, tmp_path / "models")
+    command = [sys.executable, "-c", KILLED, str(run), str(models), step]
+    root = Path(publishing.__file__).parents[2]
+    assert subprocess.run(command, check=False, cwd=root).returncode == -signal.SIGKILL
+    assert bool(list(models.glob(".staging-*"))) == (step == "_move")
+    assert _registry.load(models).version == "1.0.0"
+    publish(run, models)
+    assert not list(models.glob(".staging-*"))
+    lines = [line for line in (models / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
+    assert [re.findall(r"\d\.\d\.\d", line)[0] for line in lines] == [*versions, "1.0.0"]
+
+
+def test_the_staging_folder_of_a_process_that_runs_is_left_alone(run: Path, tmp_path: Path) -> None:
+    others = tmp_path / "models" / f".staging-{os.getppid()}"
+    own = tmp_path / "models" / f".staging-{os.getpid()}"
+    for folder in (others, own):
+        (folder / "versions" / "1.0.0").mkdir(parents=True)
+    publish(run, tmp_path / "models")
+    assert others.exists()
+    assert not own.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "0.5.0", "metrics": 3}', "[" * 100_000])
+def test_a_strange_version_gets_no_line_and_hinders_nothing(run: Path, tmp_path: Path, text: str) -> None:
+    strange = tmp_path / "models" / "versions" / "0.5.0"
+    strange.mkdir(parents=True)
+    (strange / "metadata.json").write_text(text, encoding="utf-8")
+    publish(run, tmp_path / "models")
+    assert "0.5.0" not in (tmp_path / "models" / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_a_full_disk_after_the_move_says_what_is_there(
+    published: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = shutil.copytree(published, tmp_path / "models")
+
+    def stop(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(changelog, "add_missing", stop)
+    with pytest.raises(PublishError, match=r"1\.1\.0 lies in .*written: No space left"):
+        publish(run, models)
+    assert _registry.load(models).version == "1.0.0"
+    assert _registry.load(models, "1.1.0").version == "1.1.0"
+
+
+def test_only_folders_are_versions(run: Path, tmp_path: Path) -> None:
+    versions = tmp_path / "versions"
+    versions.mkdir()
+    for name in ("9.9.9", "1.0.0"):
+        (versions / name).write_text("")
+    (versions / "08.0.0").mkdir()
+    assert next_version(tmp_path, ["disc", "square"]) == "1.0.0"
+
+
+def test_latest_never_moves_back_to_an_older_number(
+    published: Path, run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    models = shutil.copytree(published, tmp_path / "models")
+    publish(run, models, "10.0.0")
+    with caplog.at_level("INFO"):
+        publish(run, models, "9.0.0")
+    assert (models / "latest").read_text() == "10.0.0\n"
+    assert "latest stays at 10.0.0" in caplog.text
+    shutil.rmtree(models / "versions" / "10.0.0")
+    publish(run, models, "9.1.0")
+    assert (models / "latest").read_text() == "9.1.0\n"
+
+
+def test_labels_and_notes_cannot_break_the_changelog(run: Path, tmp_path: Path) -> None:
+    metadata = read_json(run / runs.METADATA)
+    text = json.dumps(metadata).replace("disc", "<script>\\n# [a](b)")
+    (run / runs.METADATA).write_text(text, encoding="utf-8")
+    publish(run, tmp_path / "models", note="One.\n\n## Two <b>\udcff")
+    written = (tmp_path / "models" / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert written.startswith(changelog.HEADING)
+    lines = written.removeprefix(changelog.HEADING).strip().splitlines()
+    assert len(lines) == 1
+    assert r"&lt;script> # \[a\](b), square" in lines[0]
+    assert "One. ## Two &lt;b>" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("a|b", r"a\|b"), ("`a`", r"\`a\`"), ("**a**", r"\*\*a\*\*"), ("__a_b__ _c", r"\_\_a_b\_\_ \_c"),
+        ("[a](b)", r"\[a\](b)"), (r"\[a\](b)", r"\\\[a\\\](b)"), ("a\n# b", "a # b"), ("<i>", "&lt;i>"),
+        ("golden_retriever", "golden_retriever"), ("St. John's wort (50 %)", "St. John's wort (50 %)"),
+        ("日本_犬", "日本_犬"), ("a-b & c__d", "a-b & c__d"),
+    ],
+)  # fmt: skip
+def test_a_cell_is_plain_text_and_ordinary_labels_stay_as_they_are(label: str, shown: str) -> None:
+    assert cell(label) == shown
+
+
+def test_a_run_that_lacks_anything_ends_in_a_sentence_and_publishes_nothing(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "parity", lambda _: 0.0)
+    whole = json.dumps(read_json(run / runs.METADATA))
+    refused = set()
+    for path in paths(json.loads(whole)):
+        for spoil in ("missing", "null"):
+            metadata = json.loads(whole)
+            place = metadata
+            for key in path[:-1]:
+                place = place[key]
+            if spoil == "missing":
+                del place[path[-1]]
+            else:
+                place[path[-1]] = None
+            write_json(run / runs.METADATA, metadata)
+            models = tmp_path / "models"
+            try:
+                publish(run, models)
+            except ExportError:
+                refused.add(path[0])
+                assert not (models / "versions").exists()
+            shutil.rmtree(models, ignore_errors=True)
+    assert {"labels", "input_size", "thresholds", "weights", "training", "metrics", "latency_ms"} <= refused
+
+
+def paths(metadata: dict[str, Any]) -> list[tuple[str, ...]]:
+    """The paths of all keys, down to four deep."""
+    found: list[tuple[str, ...]] = [(key,) for key in metadata]
+    for path in found:
+        value: Any = metadata
+        for key in path:
+            value = value[key]
+        if isinstance(value, dict) and len(path) < 4 and path[-1] != "per_class":
+            found.extend((*path, key) for key in value)
+    return found
