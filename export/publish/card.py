@@ -55,7 +55,9 @@ Tells apart {_named(labels)}, and says when a photo shows none of them.
 def _problems(metadata: dict[str, Any]) -> str:
     if not metadata.get("problems"):
         return ""
-    return "## Published all the same\n\n" + "\n".join(f"- {problem}." for problem in metadata["problems"])
+    return "## Published all the same\n\n" + "\n".join(
+        f"- {tables.cell(problem)}." for problem in metadata["problems"]
+    )
 
 
 def _figures(metadata: dict[str, Any]) -> str:
@@ -129,8 +131,10 @@ def _training(metadata: dict[str, Any]) -> str:
             f"along{_left_out(metadata)}; each of them counts a tenth."
         )
     shown = " and ".join(recipe["views"])
-    commands = "\n".join(dict.fromkeys(filter(None, (training["command"], training["publish_command"]))))
-    note = f"\n- {training['note']}" if training.get("note") else ""
+    typed = dict.fromkeys(filter(None, (training["command"], training["publish_command"])))
+    # Nothing that was typed, a note of several lines say, may end the block of code.
+    commands = "\n".join(" ".join(command.replace("`", "'").split()) for command in typed)
+    note = f"\n- {tables.cell(training['note'])}" if training.get("note") else ""
     return f"""## Training
 
 {tables.aligned(rows)}{more}

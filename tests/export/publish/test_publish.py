@@ -330,3 +330,12 @@ def paths(metadata: dict[str, Any]) -> list[tuple[str, ...]]:
         if isinstance(value, dict) and len(path) < 4 and path[-1] != "per_class":
             found.extend((*path, key) for key in value)
     return found
+
+
+def test_a_note_cannot_break_the_card(run: Path, tmp_path: Path) -> None:
+    note = "First.\n```\n# A heading\n[a link](https://example.org)"
+    model = publish(run, tmp_path / "models", note=note, command=f"python -m export publish --note '{note}'")
+    card = (model.directory / "README.md").read_text(encoding="utf-8")
+    assert "\n# A heading" not in card
+    assert card.count("```") == 2
+    assert "- First." in card
