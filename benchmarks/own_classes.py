@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # Kinds of other things that show what a set is about: they are none of its classes, and yet no test of it.
 SAME_AS = {"flowers": {"flowers"}, "rubbish": {"trash"}}
 MANY_CLASSES, PHOTOS_EACH = 25, 40
+TICKS = (10, 20, 30, 50, 100, 200, 500, 1000)
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,10 @@ def _plot(points: list[Point], path: Path) -> None:
                     xytext=(5, -11),
                 )
         axes.set(title=name, xlabel="CPU-seconds, photos to published model", xscale="log")
+        axes.margins(0.12)
+        axes.set_xticks(TICKS, [str(tick) for tick in TICKS])
+        axes.set_xlim(min(p.cpu_s for p in points) / 1.4, max(p.cpu_s for p in points) * 1.4)
+        axes.minorticks_off()
         axes.grid(color="lightgray", linewidth=0.5)
         axes.spines[["top", "right"]].set_visible(False)
         if number == 0:
