@@ -122,3 +122,13 @@ def test_a_kind_of_which_many_show_a_class_is_left_out_whole() -> None:
     shown = np.zeros(20, dtype=bool)
     shown[[0, 1, 2, 10]] = True
     assert heads.with_their_kinds(shown, kinds).tolist() == [True] * 11 + [False] * 9
+
+
+def test_however_few_negatives_there_are_each_counts_no_more_than_it_should() -> None:
+    features, targets = clouds(60, 2)
+    own = targets < 2
+    few = heads.Negatives(features[~own][:3])
+    head = heads.fit_views(features[own][:, None], targets[own], few, 2)
+    scaled = heads.Negatives(np.repeat(few.features, 20, axis=0))
+    many = heads.fit_views(features[own][:, None], targets[own], scaled, 2)
+    assert head.logits(few.features).max() > many.logits(few.features).max() + 0.3

@@ -319,3 +319,13 @@ def test_the_estimate_does_not_use_what_was_chosen_on_the_same_photos(
     assert len(folds) == 4
     assert all(16 < count < 32 for count in folds), "three of four folds"
     assert metadata["metrics"]["cross_validation"]["photos"] == 32
+
+
+@pytest.mark.parametrize(("count", "views"), [(2, 4), (3, 2)])
+def test_few_photos_are_shown_in_more_ways(tmp_path: Path, count: int, views: int) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("few = 4", encoding="utf-8")
+    for label in LABELS:
+        write_class(tmp_path / "photos" / label, label, count)
+    finished = training.train([tmp_path / "photos"], tmp_path / "run", recipe.load(str(path)))
+    assert len(finished.metadata["training"]["recipe"]["views"]) == views

@@ -189,3 +189,10 @@ def test_sqlite_is_given_back(body: Body, tmp_path: Path) -> None:
     with sqlite3.connect(cache.path) as table:
         assert table.execute("SELECT count(*) FROM photos").fetchone() == (0,)
     table.close()
+
+
+def test_other_views_of_the_same_photos_are_not_mixed_up(body: Body, photos: Photos, tmp_path: Path) -> None:
+    one = extract(body, photos, Cache(tmp_path / "cache", body))
+    two = extract(body, photos, Cache(tmp_path / "cache", body), ("whole", "flipped"))
+    assert two.values.shape == (len(photos), 2, body.channels)
+    assert np.allclose(one.values[:, 0], two.values[:, 0], atol=1e-3)

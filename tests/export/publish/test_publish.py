@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from api import _registry
@@ -339,3 +340,13 @@ def test_a_note_cannot_break_the_card(run: Path, tmp_path: Path) -> None:
     assert "\n# A heading" not in card
     assert card.count("```") == 2
     assert "- First." in card
+
+
+def test_a_run_whose_graph_answers_otherwise_than_its_head_is_not_published(
+    run: Path, tmp_path: Path
+) -> None:
+    with np.load(run / runs.PARITY) as stored:
+        np.savez(run / runs.PARITY, pixels=stored["pixels"], logits=-stored["logits"])
+    with pytest.raises(runs.RunError, match="differs from the fitted head"):
+        publish(run, tmp_path / "models")
+    assert not (tmp_path / "models" / "versions").exists()
