@@ -345,7 +345,7 @@ def test_a_web_page_in_place_of_the_api_is_said_to_be_one(world: World, visit: V
     notice = _notice(page)
     assert notice.startswith(f"A web page came from {urlsplit(api).netloc}")
     assert f"Open {api} in a tab" in notice
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     note = page.inner_text("#verdict-note")
     assert note.startswith("A web page came from")
     assert "key" not in note
@@ -397,7 +397,7 @@ def test_a_denied_permission_for_the_local_network_is_named(world: World, visit:
     _permission(page, name, "denied")
     page.goto(f"{world.site().replace('127.0.0.1', PUBLIC_HOST)}?api={world.stopped()}")
     assert _notice(page).startswith("The browser does not let this page reach 127.0.0.1:")
-    try_sample(page, wait=FAILED)
+    choose_cat(page, wait=FAILED)
     assert page.locator("#stage").get_by_role("button", name="Answer in this browser").is_visible()
 
 
