@@ -94,7 +94,8 @@ class PatientProtocol(HttpToolsProtocol):
                 self._unset_keepalive_if_required()
         else:
             super().data_received(data)
-        if self._untold > MAX_HEAD_BYTES and not self.transport.is_closing():
+        # Refused already, the client is being heard out: to refuse again would close the connection under its answer.
+        if self._untold > MAX_HEAD_BYTES and not self._lingering and not self.transport.is_closing():
             self.send_400_response("The headers of the request are too large.")
         self._be_patient()
 

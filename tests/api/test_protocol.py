@@ -1,14 +1,19 @@
 """HTTP as it is spoken on the wire, where clients of libraries cannot go."""
 
+import asyncio
 import contextlib
 import re
 import socket
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
+import uvicorn
+from uvicorn.server import ServerState
 
 from api import _server
+from api._server import PatientProtocol
 from tests.conftest import Server, connect, running_server
 
 
@@ -270,3 +275,29 @@ def test_the_end_of_the_answer_is_seen_before_the_body_has_been_sent(server: Ser
         connection.settimeout(3)
         connection.sendall(b"POST /nowhere HTTP/1.0\r\nContent-Length: 1000\r\n\r\nbegun")
         assert answers(connection).startswith(b"HTTP/1.1 404")
+
+
+def test_what_is_refused_in_one_large_piece_is_heard_out_like_the_rest() -> None:
+    """The piece is larger than headers may be, and what begins it is no HTTP: two reasons, one refusal."""
+
+    async def refuse() -> tuple[bytes, bool]:
+        written, closed = bytearray(), []
+        transport = SimpleNamespace(
+            write=written.extend, close=lambda: closed.append(True), is_closing=lambda: bool(closed),
+            can_write_eof=lambda: False, get_extra_info=lambda *_: None, resume_reading=lambda: None,
+        )  # fmt: skip
+
+        async def app(*_: object) -> None:
+            pass
+
+        config = uvicorn.Config(app, http=PatientProtocol, lifespan="off", log_config=None)
+        config.load()
+        protocol = PatientProtocol(config=config, server_state=ServerState(), app_state={})
+        protocol.connection_made(transport)
+        protocol.data_received(b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n" + b"a" * 200_000)
+        protocol._stop_reading()
+        return bytes(written), bool(closed)
+
+    written, closed = asyncio.run(refuse())
+    assert written.startswith(b"HTTP/1.1 400")
+    assert not closed
