@@ -290,7 +290,7 @@ def test_what_is_refused_in_one_large_piece_is_heard_out_like_the_rest() -> None
         async def app(*_: object) -> None:
             pass
 
-        config = uvicorn.Config(app, http=PatientProtocol, lifespan="off", log_config=None)
+        config = uvicorn.Config(app, http=PatientProtocol, interface="asgi3", lifespan="off", log_config=None)
         config.load()
         protocol = PatientProtocol(config=config, server_state=ServerState(), app_state={})
         protocol.connection_made(transport)
