@@ -287,7 +287,7 @@ def test_what_is_refused_in_one_large_piece_is_heard_out_like_the_rest() -> None
             can_write_eof=lambda: False, get_extra_info=lambda *_: None, resume_reading=lambda: None,
         )  # fmt: skip
 
-        async def app(*_: object) -> None:
+        async def app(scope: object, receive: object, send: object) -> None:
             pass
 
         config = uvicorn.Config(app, http=PatientProtocol, interface="asgi3", lifespan="off", log_config=None)
