@@ -39,7 +39,7 @@ def measure(
     metadata["metrics"]["val" if trained else "cross_validation"] = metrics.measure(judged)
     metadata["negatives"] = dict(zip(("used", "left_out"), fitted.negatives, strict=True))
     if not trained:
-        _doubtful(judged.take(np.flatnonzero(judged.labelled).tolist()), out, summary)
+        _doubtful(judged.of_labels(), out, summary)
     shown = _on_test(model, body, found, others, splits["train"], summary) or judged
     if shown is not judged:
         metadata["metrics"]["test"] = metrics.measure(shown)
@@ -51,7 +51,7 @@ def measure(
 
     plots.draw_all(shown, out)
     if shown is judged:  # the negatives are features of photos that nobody here has
-        shown = judged.take(np.flatnonzero(judged.labelled).tolist())
+        shown = judged.of_labels()
     if count := mistakes.draw(shown, out / "mistakes.png"):
         log.info("%s, the surest in %s", counted(count, "mistake"), printable(out / "mistakes.png"))
 
@@ -75,7 +75,7 @@ def _on_test(
         summary.add(f"skipped {line}")
     if copied := _copies(body, train, shown):
         summary.add(f"{counted(len(copied), 'photo')} of test left out: copies of training photos")
-        shown = shown.take([i for i in range(len(shown.targets)) if i not in copied])
+        shown = shown.without(copied)
     counts = np.bincount(shown.targets, minlength=len(found.labels))[: len(found.labels)]
     if counts.min() < LEAST_TEST:
         label = found.labels[int(counts.argmin())]

@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api._registry import Model
-from export.body.body import Body
+from export.body.body import Body, session
 from export.errors import ExportError
 from export.files import printable, read_json, replacing, write_json
-from export.graph.assemble import session
+from export.graph.assemble import OUTPUTS
 from export.head import Head
 
 MODEL, METADATA, HEAD, PARITY = "model.onnx", "run.json", "head.npz", "parity.npz"
@@ -29,7 +29,7 @@ MODEL, METADATA, HEAD, PARITY = "model.onnx", "run.json", "head.npz", "parity.np
 MARK = ".purrdict-run"
 # Contact sheets: they show the user's photos and are never published.
 SHEETS = ("mistakes.png", "doubtful.png")
-PLOTS = ("confusion.png", "reliability.png", "recognized.png", "robustness.png", "learning.png")
+PLOTS = ("confusion.png", "reliability.png", "recognized.png", "robustness.png")
 PARITY_PHOTOS = 8
 # onnxruntime and NumPy add up the same numbers in another order; on another processor int8 may round otherwise, too.
 TOLERANCE = 0.02
@@ -109,7 +109,7 @@ def parity(run: Run) -> float:
             pixels, wanted = stored["pixels"], stored["logits"] / run.metadata["temperature"]
     except (OSError, ValueError, KeyError) as error:
         raise RunError(f"{printable(run.folder / PARITY)} cannot be read: {error}. Train again.") from error
-    probabilities, recognized = session(run.graph).run(["probabilities", "recognized"], {"pixels": pixels})
+    probabilities, recognized = session(run.graph).run(OUTPUTS[:2], {"pixels": pixels})
     shifted = wanted - wanted.max(axis=1, keepdims=True)
     expected = np.exp(shifted) / np.exp(shifted).sum(axis=1, keepdims=True)
     any_label = wanted.max(axis=1) + np.log(np.exp(shifted).sum(axis=1))

@@ -23,19 +23,17 @@ from api._image import decode
 from export import check, figures, provenance, run
 from export.body import body as bodies
 from export.body.body import Body
-from export.body.extract import MAX_PIXELS, Cache, Features, extract
+from export.body.extract import Cache, Features, extract
 from export.errors import ExportError
 from export.files import printable
 from export.fitting import Fitted, fit
 from export.graph.assemble import assemble
+from export.photos import MAX_PIXELS
 from export.photos.find import SPLITS, Found, Photos, find_all, find_neither
 from export.recipe import Recipe
 from export.summary import Summary, show_classes
 
 log = logging.getLogger(__name__)
-
-BODIES = Path(__file__).parent.parent / "model" / "bodies"
-OPSET = 18
 
 
 def train(
@@ -117,7 +115,7 @@ def _body(
     summary: Summary,
 ) -> Body:  # fmt: skip
     if not recipe.finetune:
-        return bodies.load(BODIES / recipe.body)
+        return bodies.load(bodies.BODIES / recipe.body)
     try:
         from export.finetune.train import train_body
     except ImportError as error:
@@ -185,7 +183,7 @@ def _describe(
         "chosen_on": fitted.chosen_on,
         "weights": {
             "file": run.MODEL, "sha256": hashlib.sha256(graph).hexdigest(), "bytes": len(graph),
-            "precision": "int8", "opset": OPSET,
+            "precision": "int8", "opset": source["weights"]["opset"],
         },
         "parameters": int(source["parameters"]) + fitted.head.weights.size + fitted.head.bias.size,
         "body": {key: source[key] for key in ("name", "source", "licence") if key in source}

@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from export.errors import ExportError
 from export.files import printable, read_json
 
+# Where the pretrained ones lie.
+BODIES = Path(__file__).parent.parent.parent / "model" / "bodies"
 METADATA, GRAPH, FEATURES = "metadata.json", "body.onnx", "features.npz"
 # Levels of a stored negative's feature: four bits. See `encode`.
 LEVELS, LLOYD_ROUNDS = 16, 12
@@ -62,17 +64,22 @@ class Body:
         """Changes whenever the features of a photo would."""
         return hashlib.sha256(self.graph + self.mean.tobytes() + self.scale.tobytes()).hexdigest()
 
-    def session(self, threads: int = 1) -> onnxruntime.InferenceSession:
+    def session(self) -> onnxruntime.InferenceSession:
         """The graph, ready to run."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        return onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+        return session(self.graph)
 
     def normalise(self, pooled: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
         """Pooled features [N, C] as heads take them."""
         return ((pooled - self.mean) / self.scale).astype(np.float32)
+
+
+def session(graph: bytes) -> onnxruntime.InferenceSession:
+    """An onnxruntime session of one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 def load(directory: Path) -> Body:

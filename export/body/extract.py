@@ -23,11 +23,10 @@ from api._image import ImageError, decode
 from export.body.body import Body
 from export.errors import ExportError
 from export.files import printable, working_array
+from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
 
-# On the training side the user owns the photos: the service's limit against hostile uploads has no place here.
-MAX_PIXELS = 1_000_000_000
 # So many photos are handed to the threads, and then to the disk, together.
 CHUNK = 16
 # How a photo may be shown to the body: whole or its middle, each as it is or mirrored.

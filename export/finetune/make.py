@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from api._image import ImageError, decode
 from export import provenance
 from export.body import body as bodies
-from export.body.extract import MAX_PIXELS, Cache, extract
+from export.body.extract import Cache, extract
 from export.errors import ExportError
 from export.files import replacing, write_json
 from export.finetune import pretrained
 from export.finetune.network import Network, parameter_count
 from export.finetune.to_onnx import OPSET, export
 from export.graph.quantize import quantize
+from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 
 log = logging.getLogger(__name__)

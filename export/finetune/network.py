@@ -42,10 +42,6 @@ class Network(nn.Module):
         """Pixels 0..255 of any type to what the network takes."""
         return (pixels.float() - self.pixel_mean) / self.pixel_std
 
-    def blocks_count(self) -> int:
-        """How many blocks it has."""
-        return len(self.layers()) - 2
-
 
 @dataclass(frozen=True)
 class Architecture:

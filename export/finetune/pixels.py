@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from api._classifier import available_cpus
 from api._image import ImageError, decode
-from export.body.extract import MAX_PIXELS
 from export.errors import ExportError
 from export.files import new_array, printable, read_json, write_json
+from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 
 # Part of the key: raise it when decoding changes.

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.body.body import session
 from export.errors import ExportError
 from export.finetune.network import Network
-from export.graph.assemble import session
 
 OPSET = 18
 # PyTorch and onnxruntime add up the same float32 numbers in another order; more than this share of the largest feature

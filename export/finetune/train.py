@@ -37,7 +37,6 @@ from export.recipe import Recipe, RecipeError
 
 log = logging.getLogger(__name__)
 
-BODIES = Path(__file__).parent.parent.parent / "model" / "bodies"
 PIXELS, BODY = "pixels", "body"
 
 
@@ -144,7 +143,7 @@ def _negatives(recipe: Recipe, chosen: Settings, others: Found, say: Callable[[s
                 "a network trained from the beginning knows no photos of other things: give some with --neither"
             )
         return Photos(others.labels)
-    return bodies.load(BODIES / recipe.body)
+    return bodies.load(bodies.BODIES / recipe.body)
 
 
 def _facts(chosen: Settings, network: Network, photos: int, seconds: float, command: str) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
@@ -95,11 +94,3 @@ def _evidence(features: str) -> list[NodeProto]:
         node("Sub", [features, "typical_features"], ["unusual_features"]),
         node("Conv", ["unusual_features", "contrast_filters"], ["evidence"]),
     ]
-
-
-def session(graph: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
-    """An onnxruntime session with a fixed number of threads."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

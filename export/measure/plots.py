@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
@@ -134,25 +133,6 @@ def robustness_curves(curves: dict[str, dict[int, float]], path: Path) -> None:
         axes.grid(color="lightgray", linewidth=0.5)
         axes.set(xlabel=names[name])
     panels[0].set(ylabel="accuracy, %")
-    _save(figure, path)
-
-
-def learning_curves(lines: Sequence[dict[str, Any]], path: Path) -> None:
-    """Training loss and val accuracy by epoch, from the lines of a metrics.jsonl."""
-    figure, (axes,) = _new()
-    axes.set(xlabel="epoch", ylabel="training loss")
-    right = axes.twinx()
-    right.set(ylabel="val accuracy, %")
-    epochs = [line["epoch"] for line in lines]
-    loss = axes.plot(epochs, [line["loss"] for line in lines], ".-", color="tab:gray")
-    accuracy = right.plot(epochs, [100 * line["val_accuracy"] for line in lines], ".-", color="tab:blue")
-    figure.legend(
-        [*loss, *accuracy],
-        ["training loss", "val accuracy"],
-        loc="outside upper center",
-        ncols=2,
-        frameon=False,
-    )
     _save(figure, path)
 
 

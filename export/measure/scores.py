@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from api._image import ImageError, decode
 from api._registry import Model
 from export.errors import ExportError
 from export.files import printable
+from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
 
@@ -49,6 +50,14 @@ class Scores:
             digests=tuple(self.digests[i] for i in rows) if self.digests else (),
             hashes=tuple(self.hashes[i] for i in rows) if self.hashes else (),
         )  # fmt: skip
+
+    def without(self, rows: Collection[int]) -> Scores:
+        """The answers about all photos but these."""
+        return self.take([i for i in range(len(self.targets)) if i not in rows])
+
+    def of_labels(self) -> Scores:
+        """The answers about photos of the labels only."""
+        return self.take(np.flatnonzero(self.labelled).tolist())
 
     @property
     def labelled(self) -> NDArray[np.bool_]:
@@ -83,7 +92,6 @@ def score(
     photos: Photos,
     change: Callable[[bytes], bytes] | None = None,
     title: str = "score",
-    max_pixels: int = 1_000_000_000,
 ) -> Scores:
     """Ask the model about every photo; `change` may re-encode the bytes first. Unreadable photos are skipped.
 
@@ -94,7 +102,7 @@ def score(
     def ask(path: Path) -> tuple[Prediction, bytes, int] | str:
         try:
             content = path.read_bytes()
-            pixels = decode(change(content) if change else content, model.input_size, max_pixels).pixels
+            pixels = decode(change(content) if change else content, model.input_size, MAX_PIXELS).pixels
         except ImageError as error:
             return str(error)
         except OSError as error:

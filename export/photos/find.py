@@ -205,10 +205,15 @@ def find_all(roots: Sequence[Path]) -> Found:
     splits = {split: Photos(found.labels) for split in SPLITS}
     for root, part in parts:
         for split, photos in part.splits.items():
-            kinds = tuple(kind or printable(root.resolve().name) for kind in photos.kinds)
-            splits[split] += Photos(photos.labels, photos.paths, photos.targets, kinds)
+            splits[split] += _of_folder(photos, root)
     remarks = tuple(f"{printable(root.name)}: {line}" for root, part in parts for line in part.remarks)
     return Found(found.labels, splits, remarks)
+
+
+def _of_folder(photos: Photos, root: Path) -> Photos:
+    """The photos, those without a kind being of that which the folder's name says."""
+    name = printable(root.resolve().name)
+    return Photos(photos.labels, photos.paths, photos.targets, tuple(kind or name for kind in photos.kinds))
 
 
 def find_neither(root: Path, labels: Sequence[str]) -> Found:
@@ -245,8 +250,7 @@ def find_split(
         found = find(root, labels)
         some = _of_split(found, split)
         if len(roots) > 1:
-            name = printable(root.resolve().name)
-            some = Photos(some.labels, some.paths, some.targets, tuple(kind or name for kind in some.kinds))
+            some = _of_folder(some, root)
         photos += some
         remarks += found.remarks
         if not some:

@@ -13,14 +13,13 @@ _PLOTS = {
     "reliability.png": "Reliability diagram",
     "recognized.png": "How much photos look like any of the classes",
     "robustness.png": "Accuracy against compression and size of the upload",
-    "learning.png": "Learning curves",
 }
 
 
 def write(metadata: dict[str, Any], folder: Path) -> str:
     """The card's Markdown; plots that lie in `folder` are shown."""
     sections = [
-        _head(metadata), _problems(metadata), _figures(metadata), _kinds(metadata), _masking(metadata),
+        _head(metadata), _problems(metadata), _figures(metadata), _kinds(metadata),
         _training(metadata), _limits(metadata), _images(folder), _licence(metadata),
     ]  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -91,20 +90,6 @@ def _kinds(metadata: dict[str, Any]) -> str:
     lines = figures_of(metadata)[1].get("by_kind", [])
     table = tables.kinds(lines)
     return f"### By kind of photo, the worst first\n\n{table}" if table else ""
-
-
-def _masking(metadata: dict[str, Any]) -> str:
-    hot, cold = metadata.get("masking", {}).get("hot"), metadata.get("masking", {}).get("cold")
-    if not hot or not cold:
-        return ""
-    return f"""### Does the heatmap show what the answer depends on?
-
-On right answers, a quarter of the photo was painted over with its mean colour.
-
-| painted over | answers changed or unrecognized | probability left to the true label |
-| --- | --- | --- |
-| the hottest quarter | {hot["changed"]:.1%} | {hot["confidence"]:.1%} |
-| the coldest quarter | {cold["changed"]:.1%} | {cold["confidence"]:.1%} |"""
 
 
 def _training(metadata: dict[str, Any]) -> str:

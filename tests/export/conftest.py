@@ -69,11 +69,10 @@ def write_photos(root: Path, per_class: int, seed: int = 0) -> Path:
 def _a_tenth_of_the_negatives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The real body with a tenth of its negatives: fitting on all of them would take most of the tests' time."""
     require("sklearn")
-    from export import train
     from export.body import body as bodies
     from export.files import read_json, write_json
 
-    folder = shutil.copytree(train.BODIES / "lite0", tmp_path_factory.mktemp("bodies") / "lite0")
+    folder = shutil.copytree(bodies.BODIES / "lite0", tmp_path_factory.mktemp("bodies") / "lite0")
     with np.load(folder / bodies.FEATURES) as stored:
         arrays = dict(stored)
     arrays |= {name: arrays[name][::10] for name in ("codes", "kinds")}
@@ -82,7 +81,7 @@ def _a_tenth_of_the_negatives(tmp_path_factory: pytest.TempPathFactory) -> Itera
     metadata["features"]["sha256"] = hashlib.sha256((folder / bodies.FEATURES).read_bytes()).hexdigest()
     write_json(folder / bodies.METADATA, metadata)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "BODIES", folder.parent)
+        patch.setattr(bodies, "BODIES", folder.parent)
         yield
 
 

@@ -148,7 +148,7 @@ def test_negatives_that_show_a_class_are_left_out_and_counted(
     from export.body import body as bodies
     from export.body.extract import Cache, extract
 
-    body = bodies.load(training.BODIES / "lite0")
+    body = bodies.load(training.bodies.BODIES / "lite0")
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 12)
     of_discs = extract(body, find(tmp_path / "photos").splits["train"], Cache(None, body)).values[:6, 0]

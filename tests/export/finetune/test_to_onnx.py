@@ -11,12 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from export.body.body import Body
+from export.body.body import Body, session
 from export.errors import ExportError
 from export.finetune import checkpoint, make, to_onnx
 from export.finetune.network import ResidualCNN
 from export.finetune.pixels import load
-from export.graph.assemble import session
 from export.graph.quantize import merge_columns, quantize
 from export.photos.find import Photos, find
 from tests.conftest import ROOT

@@ -11,8 +11,8 @@ import pytest
 from api._classifier import Classifier
 from export import run as runs
 from export.body import body as bodies
-from export.body.body import Body
-from export.graph.assemble import OUTPUTS, assemble, session
+from export.body.body import Body, session
+from export.graph.assemble import OUTPUTS, assemble
 from export.head import Head
 from tests.conftest import ROOT
 
