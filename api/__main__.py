@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from api import _settings
 from api._labels import shown
-from api._settings import Settings, SettingsError
+from api._settings import Settings, SettingsError, read_settings
 
 _EXAMPLES = """examples:
   python -m api serve                       the classifier and its page on http://127.0.0.1:8000
@@ -40,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write_any_name()
     options = _parser().parse_args(arguments)
     try:
-        settings = _settings.load()
+        settings = read_settings()
         if options.command == "predict":
             return _predict(options, settings)
         if options.command == "tunnel":
@@ -149,13 +148,10 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _serve(options: argparse.Namespace, settings: Settings) -> int:
-    # Where these are installed uvicorn would import them, to reload code and to serve WSGI; neither happens here.
-    for name in ("watchfiles", "a2wsgi"):
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # documented: importing it fails
     import uvicorn
 
     # One import path for every platform: this is the object that Vercel and Lambda run too.
-    from api._server import PatientProtocol
+    from api._server import TimeoutProtocol
     from api.index import app
 
     port = settings.port if options.port is None else options.port
@@ -183,7 +179,7 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         lifespan="off",
         # Where uvloop is installed it would be taken: beside this protocol it saves no time, and it costs memory.
         loop="asyncio",
-        http=PatientProtocol,
+        http=TimeoutProtocol,
     )
     return 0
 
@@ -191,10 +187,10 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
 def _predict(options: argparse.Namespace, settings: Settings) -> int:
     from api._classifier import Classifier
     from api._paths import find
-    from api._registry import ModelError, load
+    from api._registry import ModelError, read_model
 
     try:
-        classifier = Classifier(load(settings.model_dir, settings.model_version), settings.threads)
+        classifier = Classifier(read_model(settings.model_dir, settings.model_version), settings.threads)
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -219,7 +215,9 @@ def _predict(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
-    from api._image import ImageError, decode
+    from api._answers import Answer
+    from api._photo.errors import ImageError
+    from api._photo.image import decode
 
     try:
         photo = decode(path.read_bytes(), classifier.model.input_size, settings.max_pixels)
@@ -229,8 +227,9 @@ def _answer(classifier: Any, path: Path, settings: Settings) -> dict[str, Any]:
         return {"file": str(path), "error": f"It cannot be read: {error.strerror}."}
     except MemoryError:
         return {"file": str(path), "error": "It is too large to be read."}
-    prediction = classifier.predict(photo.pixels[None])[0]
-    return {"file": str(path), **prediction.answer(), "model_version": classifier.model.version}
+    answer = Answer.of(classifier.predict(photo.pixels[None])[0])
+    version = classifier.model.version
+    return {"file": str(path), **answer.model_dump(exclude_none=True), "model_version": version}
 
 
 def _row(answer: dict[str, Any], label_width: int) -> str:

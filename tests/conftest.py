@@ -166,9 +166,9 @@ class InProcess:
     def __init__(self, **settings: str) -> None:
         # Imported here, because most tests only ask a server.
         from api import _settings
-        from api.index import create_app
+        from api._app import create_app
 
-        self.app: Any = create_app(_settings.load({"LOG_LEVEL": "ERROR", **settings}))
+        self.app: Any = create_app(_settings.read_settings({"LOG_LEVEL": "ERROR", **settings}))
 
     def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         async def ask() -> httpx.Response:

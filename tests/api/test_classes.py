@@ -50,7 +50,7 @@ def serving(tmp_path: Path) -> Serve:
     """The app, in this process, with a model of these labels: `serving(["daisy", "rose"])`; without any, no model."""
 
     def serve(labels: Any = None, **metadata: Any) -> Service:
-        from api.index import create_app
+        from api._app import create_app
 
         folder = tmp_path / f"model-{time.monotonic_ns()}"
         if labels:

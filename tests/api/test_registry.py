@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api._registry import ModelError, load
+from api._registry import ModelError, read_model
 from tests.conftest import ROOT, Server
 
 PUBLISHED = ROOT / "model"
@@ -88,7 +88,7 @@ def test_a_registry_that_an_editor_of_windows_saved_is_read_all_the_same(
 ) -> None:
     rewrite(registry, lambda text: mark + text.encode().replace(b"\n", newline))
     (registry / "latest").write_bytes(mark + (registry / "latest").read_bytes().strip() + newline)
-    assert load(registry).metadata == load(PUBLISHED).metadata
+    assert read_model(registry).metadata == read_model(PUBLISHED).metadata
 
 
 @pytest.mark.parametrize(("damage", "says"), UNREADABLE)
@@ -97,11 +97,11 @@ def test_a_registry_whose_text_cannot_be_understood_is_refused_with_the_reason(
 ) -> None:
     damage(registry)
     with pytest.raises(ModelError, match=says):
-        load(registry)
+        read_model(registry)
 
 
 def test_the_published_model_is_whole() -> None:
-    model = load(PUBLISHED)
+    model = read_model(PUBLISHED)
     assert model.labels == ("cat", "dog")
     assert model.version == (PUBLISHED / "latest").read_text().strip()
     assert len(model.weights) < 4_000_000
@@ -109,7 +109,7 @@ def test_the_published_model_is_whole() -> None:
 
 def test_every_published_version_can_be_served() -> None:
     for directory in (PUBLISHED / "versions").iterdir():
-        assert load(PUBLISHED, directory.name).version == directory.name
+        assert read_model(PUBLISHED, directory.name).version == directory.name
 
 
 @pytest.mark.parametrize(("damage", "says"), DAMAGES)
@@ -118,7 +118,7 @@ def test_a_damaged_registry_is_refused_with_the_reason(
 ) -> None:
     damage(registry)
     with pytest.raises(ModelError, match=says) as caught:
-        load(registry)
+        read_model(registry)
     assert str(registry.parent) not in str(caught.value), "the server's own paths are nobody's business"
 
 

@@ -433,3 +433,18 @@ def test_nothing_phones_home_onnxruntime_does_unless_told_not_to(tmp_path: Path)
         photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
         assert client.post("/predict", files={"file": photo}).json()["prediction"] == "cat"
     assert not list(home.rglob("*"))
+
+
+# --- the policy of the page ----------------------------------------------------------------------------------------
+
+
+def test_hosts_that_serve_the_page_without_the_api_give_it_the_same_policy() -> None:
+    # A static host sends no headers of ours, and nginx's configuration can't import: both carry a copy.
+    html = re.search(
+        r'Content-Security-Policy" content="([^"]*)"', (ROOT / "web/index.html").read_text(encoding="utf-8")
+    )
+    nginx = re.search(r'Content-Security-Policy "([^"]*)"', (ROOT / "deploy/nginx.conf").read_text())
+    assert html
+    assert nginx
+    assert html[1] == _security.CSP_PAGE
+    assert nginx[1] == f"{_security.CSP_PAGE}; frame-ancestors 'none'"
