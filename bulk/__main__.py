@@ -116,6 +116,7 @@ def _score(options: argparse.Namespace) -> int:
             left = job.list_items()
             if left:
                 engine = _engine(options, left)
+                interrupts.install()  # Ray has a handler of its own
                 try:
                     job.run(engine, interrupts, left)
                 finally:

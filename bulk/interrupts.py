@@ -17,12 +17,17 @@ class Interrupts:
         self.signal = signal.SIGINT
 
     def __enter__(self) -> "Interrupts":
+        self.install()
+        return self
+
+    def install(self) -> None:
+        """Takes the signals over, or back from a library that did."""
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 # A shell without job control starts what runs in the background with Ctrl-C ignored.
                 if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._former[number] = signal.signal(number, self._interrupted)
-        return self
+                    former = signal.signal(number, self._interrupted)
+                    self._former.setdefault(number, former)
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._former.items():
