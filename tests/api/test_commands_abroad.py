@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api._paths import find
+from api._commands.paths import find
 from tests.conftest import ROOT, clean_environment, free_port
 
 CYRILLIC = "Кошка.jpg"
