@@ -4,8 +4,8 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,7 +14,7 @@ from api._photo import formats, heic
 from api._photo.errors import ImageError
 from api._photo.formats import READABLE
 from api._photo.image import decode
-from tests.conftest import ROOT, Server, clean_environment, require
+from tests.conftest import ROOT, clean_environment, require
 from tests.hostile import embedded
 from tests.hostile.corpus import picture
 from tests.hostile.heic import (
@@ -87,15 +87,14 @@ def test_a_heic_of_tiles_is_put_together() -> None:
     assert np.abs(photo.pixels.astype(int) - like(whole)).mean() < 6
 
 
-def test_a_heic_is_answered_by_the_service(serve: Callable[..., Server]) -> None:
-    with serve().client() as client:
-        for request in (
-            {"files": {"file": ("IMG_1.HEIC", embedded.HEIC_PLAIN, "image/heic")}},
-            {"content": embedded.HEIC_PLAIN, "headers": {"Content-Type": "image/heic"}},
-        ):
-            response = client.post("/predict", **request)
-            assert (response.status_code, set(response.json()["probabilities"])) == (200, {"cat", "dog"})
-        assert "image/heic" in client.get("/openapi.json").text
+def test_a_heic_is_answered_by_the_service(client: httpx.Client) -> None:
+    for request in (
+        {"files": {"file": ("IMG_1.HEIC", embedded.HEIC_PLAIN, "image/heic")}},
+        {"content": embedded.HEIC_PLAIN, "headers": {"Content-Type": "image/heic"}},
+    ):
+        response = client.post("/predict", **request)
+        assert (response.status_code, set(response.json()["probabilities"])) == (200, {"cat", "dog"})
+    assert "image/heic" in client.get("/openapi.json").text
 
 
 WIDE = with_size(HEADER, 20_000, 20_000)
