@@ -28,14 +28,14 @@ _EXAMPLES = f"""INPUT is any of
 examples:
   python -m bulk score photos --out answers
   python -m bulk score s3://bucket/2024 s3://bucket/2025 --out answers --address auto
-  duckdb -c "select label, count(*) from 'answers/parts/*.parquet' group by 1"
+  duckdb -c "summarize 'answers/parts/*.parquet'"
 
 Stopped or killed? Run the same command again: it scores what is missing, and nothing twice. New photos in INPUT are
 scored then too. Every photo has exactly one row, also a broken one: its `error` says what is wrong.
 
 From {RAY_FROM:,} photos on the engine is Ray where it is installed (pip install -r bulk/requirements-ray.txt).
-MODEL_VERSION, MAX_PIXELS and the other settings hold as in the service. Exit status: 0 all photos have their row, 2 the
-job cannot start or go on, 130 interrupted. More: docs/BULK.md."""
+MODEL_VERSION, MAX_PIXELS and the other settings hold as in the service. Exit status: 0 all photos have their row, 2
+the job cannot start or go on, 130 interrupted. More: docs/BULK.md."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,7 +66,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     score.add_argument("inputs", nargs="+", metavar="INPUT", help="what to score; see below")
-    score.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for the rows; made if missing")
+    score.add_argument(
+        "--out", required=True, type=Path, metavar="DIR", help="folder for the rows; made if missing"
+    )
     score.add_argument(
         "--engine",
         choices=("auto", "local", "ray"),
@@ -74,13 +76,18 @@ def _parser() -> argparse.ArgumentParser:
         help="local: threads of this machine; ray: a cluster, or this machine as one (default: auto)",
     )
     score.add_argument(
-        "--address", help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: start one on this machine)"
+        "--address",
+        help="Ray cluster: auto, HOST:PORT or ray://HOST:PORT (default: start one on this machine)",
     )
     score.add_argument(
         "--workers", type=_positive, metavar="N", help="photos in work at a time (default: one a processor)"
     )
     score.add_argument(
-        "--batch", type=_positive, default=256, metavar="N", help="photos that are scored as one piece (default: 256)"
+        "--batch",
+        type=_positive,
+        default=256,
+        metavar="N",
+        help="photos that are scored as one piece (default: 256)",
     )
     score.add_argument("--explain", action="store_true", help="add each photo's heatmap")
     score.add_argument(
@@ -135,7 +142,9 @@ def _engine(options: argparse.Namespace, left: int) -> Engine:
     if name == "local":
         return LocalEngine(options.workers or available_cpus())
     if not _has_ray():
-        raise JobError("Ray is not installed: pip install -r bulk/requirements-ray.txt. Or use --engine local.")
+        raise JobError(
+            "Ray is not installed: pip install -r bulk/requirements-ray.txt. Or use --engine local."
+        )
     from bulk.ray_engine import RayEngine
 
     return RayEngine(options.address, options.workers)
@@ -151,8 +160,15 @@ def _refuse_out_in_input(sources: Sequence[str], folder: Path) -> None:
     out = os.path.abspath(folder)
     for source in sources:
         root = os.path.abspath(source)
-        if source != "-" and "://" not in source and os.path.isdir(root) and os.path.commonpath([root, out]) == root:
-            raise JobError(f"{folder} lies in {source}: its own parts would be scored. Name a folder elsewhere.")
+        if (
+            source != "-"
+            and "://" not in source
+            and os.path.isdir(root)
+            and os.path.commonpath([root, out]) == root
+        ):
+            raise JobError(
+                f"{folder} lies in {source}: its own parts would be scored. Name a folder elsewhere."
+            )
 
 
 def _report(job: Job, recipe: Recipe, interrupted: bool) -> None:
@@ -170,7 +186,9 @@ def _report(job: Job, recipe: Recipe, interrupted: bool) -> None:
     found = summary.write(job.output, job.plan.least_sure(), run)
     if found["photos"]:
         print(summary.table(found))
-    print(f"{found['photos']:,} photos in {job.output.parts}; this run {progress.photos:,}, {run['photos_per_second']}/s")
+    print(
+        f"{found['photos']:,} photos in {job.output.parts}; this run {progress.photos:,}, {run['photos_per_second']}/s"
+    )
     if interrupted:
         print("stopped; run the same command again to go on", file=sys.stderr)
 

@@ -8,15 +8,26 @@ from typing import Any
 
 from api import _many
 from api._classifier import Classifier, available_cpus
+from api._commands.paths import is_searched, photos_among
+from api._commands.progress import Progress, duration
 from api._many import Outcome
-from api._paths import is_searched, without_notes
 from api._photo.image import import_decoders
 from api._registry import Model, ModelError, read_model
 from api._settings import SettingsError, read_settings
-
 from bulk.errors import JobError
 
-__all__ = ["Outcome", "Recipe", "Scorer", "available_cpus", "in_order", "is_searched", "load_recipe", "without_notes"]
+__all__ = [
+    "Outcome",
+    "Progress",
+    "Recipe",
+    "Scorer",
+    "available_cpus",
+    "duration",
+    "in_order",
+    "is_searched",
+    "load_recipe",
+    "photos_among",
+]
 
 # What answers depend on, beside the model: another version of one of these may move a probability.
 _PACKAGES = ("numpy", "onnxruntime", "pillow", "pi_heif")
@@ -104,6 +115,4 @@ class Scorer:
 
     def __call__(self, data: bytes) -> Outcome:
         """What `POST /predict` would answer."""
-        return _many.outcome(
-            self._classifier, data, self._recipe.max_pixels, explain=self._recipe.explain
-        )
+        return _many.outcome(self._classifier, data, self._recipe.max_pixels, explain=self._recipe.explain)

@@ -89,7 +89,8 @@ def _cut_off(error: Exception, members: int) -> PhotoError:
     if members == 0:
         return PhotoError("unreadable", f"The shard cannot be read: {storage.reason(error)}.")
     return PhotoError(
-        "cut off", f"The shard is damaged or cut off behind its {members} first files: {storage.reason(error)}."
+        "cut off",
+        f"The shard is damaged or cut off behind its {members} first files: {storage.reason(error)}.",
     )
 
 
@@ -102,28 +103,35 @@ def parquet_entries(number: int, item: Item, first_row: int = 0) -> Iterator[Ent
             file = pyarrow.parquet.ParquetFile(source, buffer_size=_BUFFER, pre_buffer=False)
             row = sum(file.metadata.row_group(group).num_rows for group in range(item.part))
             column = _photo_column(file.schema_arrow)
-            for batch in file.iter_batches(_ROWS, row_groups=[item.part], columns=[column], use_threads=False):
+            for batch in file.iter_batches(
+                _ROWS, row_groups=[item.part], columns=[column], use_threads=False
+            ):
                 for value in batch.column(0):
                     yield _cell(number, f"{name}#{row}", value.as_py())
                     row, given = row + 1, given + 1
     except PhotoError as error:
         yield Entry(number, name if item.part == 0 else f"{name}#{row}", error=error)
     except FileNotFoundError:
-        yield Entry(number, name, error=PhotoError("missing", "It cannot be read: No such file or directory."))
+        yield Entry(
+            number, name, error=PhotoError("missing", "It cannot be read: No such file or directory.")
+        )
     except (OSError, pyarrow.ArrowException) as error:
         # The rest of the group, whose number the footer says, gets its rows all the same.
         why = PhotoError("cut off", f"The file is damaged here: {storage.reason(error)}.")
         if item.photos == 1 and given == 0:
-            yield Entry(number, name, error=PhotoError("unreadable", f"It cannot be read: {storage.reason(error)}."))
+            yield Entry(
+                number, name, error=PhotoError("unreadable", f"It cannot be read: {storage.reason(error)}.")
+            )
             return
         for place in range(item.photos - given):
             yield Entry(number, f"{name}#{row + place}", error=why)
 
 
-def _cell(number: int, path: str, value: bytes | str | None) -> Entry:
-    if value is None:
+def _cell(number: int, path: str, value: bytes | dict[str, bytes | None] | None) -> Entry:
+    data = value["bytes"] if isinstance(value, dict) else value
+    if data is None:
         return Entry(number, path, error=PhotoError("missing", "The row holds no photo."))
-    return Entry(number, path, data=value if isinstance(value, bytes) else value.encode())
+    return Entry(number, path, data=data)
 
 
 def _photo_column(schema: pyarrow.Schema) -> str:
@@ -142,5 +150,7 @@ def _photo_column(schema: pyarrow.Schema) -> str:
     named = [column for name, column in found if name.lower() in _BYTES_NAMES]
     candidates = named or [column for _, column in found]
     if not candidates:
-        raise PhotoError("unreadable", "The file has no column of bytes: photos are looked for in a binary column.")
+        raise PhotoError(
+            "unreadable", "The file has no column of bytes: photos are looked for in a binary column."
+        )
     return candidates[0]

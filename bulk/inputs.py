@@ -11,13 +11,26 @@ import pyarrow
 import pyarrow.parquet
 
 from bulk import storage
-from bulk._scorer import is_searched, without_notes
+from bulk._scorer import is_searched, photos_among
 from bulk.errors import JobError, PhotoError
 
 PHOTO, TAR, PARQUET = range(3)
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _PARQUETS = (".parquet", ".pq")
-_PHOTOS = (".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".heic", ".heif")
+_PHOTOS = (
+    ".jpg",
+    ".jpeg",
+    ".jfif",
+    ".png",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".tif",
+    ".tiff",
+    ".avif",
+    ".heic",
+    ".heif",
+)
 _RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
 # A list is text: what holds a zero byte in its first 4 KB is none.
 _SAMPLE = 4096
@@ -84,7 +97,9 @@ def _input(location: str) -> Iterator[Item]:
     if kind == "folder":
         yield from _bucket_folder(location) if storage.is_bucket(location) else _folder(location)
     elif kind == "nothing":
-        raise JobError(f"{name} is not there. INPUT is a folder, a list of paths, tar shards or Parquet files.")
+        raise JobError(
+            f"{name} is not there. INPUT is a folder, a list of paths, tar shards or Parquet files."
+        )
     elif location.lower().endswith(_TARS + _PARQUETS + _PHOTOS):
         yield from _file(location)
     else:
@@ -116,14 +131,16 @@ def _folder(folder: str) -> Iterator[Item]:
     barred: list[str] = []
     for parent, folders, names in os.walk(folder, onerror=lambda error: barred.append(str(error.filename))):
         folders[:] = sorted(filter(is_searched, folders))
-        for name in sorted(without_notes([name for name in names if not name.startswith(".")])):
+        for name in sorted(photos_among([name for name in names if not name.startswith(".")])):
             path = os.path.join(parent, name)
             # Links to nowhere get a row that says so; pipes, sockets and devices are no files at all.
             if os.path.isfile(path) or not os.path.exists(path):
                 yield from _file(path)
     for path in barred:
         if path == folder:
-            raise JobError(f"{storage.name_of(path)} cannot be listed. Make it readable, or run as somebody who may.")
+            raise JobError(
+                f"{storage.name_of(path)} cannot be listed. Make it readable, or run as somebody who may."
+            )
         yield Item(PHOTO, path)  # its row says that what is in there is not known
 
 
@@ -131,7 +148,7 @@ def _bucket_folder(folder: str) -> Iterator[Item]:
     found = list(storage.listing(folder))
     files = [location for location, is_folder in found if not is_folder and not location.endswith("/")]
     folders = [location for location, is_folder in found if is_folder]
-    for location in without_notes([name for name in files if not _last(name).startswith(".")]):
+    for location in photos_among([name for name in files if not _last(name).startswith(".")]):
         yield from _file(location)
     for location in folders:
         if is_searched(_last(location)):

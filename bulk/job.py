@@ -8,14 +8,13 @@ from pathlib import Path
 import pyarrow
 
 from bulk import inputs
-from bulk._scorer import Recipe
+from bulk._scorer import Progress, Recipe
 from bulk.engines import Engine
 from bulk.errors import JobError
 from bulk.inputs import Item
 from bulk.interrupts import Interrupts
 from bulk.output import Output, merged
 from bulk.plan import Plan, missing
-from bulk.progress import Progress
 from bulk.scoring import LEAST_SURE, Scored, Unit
 
 # A part is written when it has so many rows, or when the oldest of them has waited so long: that is what a killed
@@ -124,9 +123,7 @@ class Job:
                     yield self._unit(items)
 
     def _unit(self, items: list[tuple[int, Item]]) -> Unit:
-        return Unit(
-            items[0][0], items[-1][0], items, self._roots, self._under, self._options.keep_going
-        )
+        return Unit(items[0][0], items[-1][0], items, self._roots, self._under, self._options.keep_going)
 
     def _take(self, scored: Scored | None) -> None:
         if scored is not None:

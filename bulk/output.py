@@ -49,7 +49,9 @@ class Output:
             self._lock = filelock.FileLock(folder / ".lock", blocking=False)
             self._lock.acquire()
         except filelock.Timeout as error:
-            raise JobError(f"Another job writes into {folder}. Wait for it, or name another folder.") from error
+            raise JobError(
+                f"Another job writes into {folder}. Wait for it, or name another folder."
+            ) from error
         except OSError as error:
             raise JobError(f"{folder} cannot be written: {error.strerror}.") from error
         try:

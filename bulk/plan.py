@@ -72,7 +72,9 @@ class Plan:
 
     def is_remote(self) -> bool:
         """Whether some of the items come over a network."""
-        row = self._database.execute("SELECT 1 FROM items WHERE instr(location, CAST('://' AS BLOB)) LIMIT 1").fetchone()
+        row = self._database.execute(
+            "SELECT 1 FROM items WHERE instr(location, CAST('://' AS BLOB)) LIMIT 1"
+        ).fetchone()
         return row is not None
 
     def items(self, first: int, last: int) -> list[tuple[int, Item]]:

@@ -1,7 +1,7 @@
 """The Ray engine: units as tasks of a cluster. Ray starts a lost task again; the driver alone writes.
 
-Tasks and not Ray Data: what travels is names there and rows back, a few kB a unit, so there is nothing for a data engine
-to stream; a resume is a question to the plan; and pending tasks are what Ray's autoscaler looks at.
+Tasks and not Ray Data: what travels is names there and rows back, a few kB a unit, so there is nothing for a data
+engine to stream; a resume is a question to the plan; and pending tasks are what Ray's autoscaler looks at.
 """
 
 import contextlib
@@ -25,8 +25,8 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # It would try a task that runs out of memory for ever.
 os.environ.setdefault("RAY_task_oom_retries", "3")
 
-import ray  # noqa: E402
-import ray.exceptions  # noqa: E402
+import ray
+import ray.exceptions
 
 _ROOT = Path(__file__).resolve().parent.parent
 # How often a unit is tried where its process or its node dies, before its photos are suspected.
@@ -40,7 +40,7 @@ _LOOK_S, _TICK_S = 5.0, 0.5
 # Rows are small: this much is for an object store that holds little more than the model.
 _OBJECT_STORE_BYTES = 128 << 20
 
-# The process may be killed, or the machine with it: that says nothing about the photos until it happens again and again.
+# The process may be killed, or its machine: that says nothing of the photos until it happens again and again.
 _LOST = (
     ray.exceptions.WorkerCrashedError,
     ray.exceptions.NodeDiedError,

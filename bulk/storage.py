@@ -127,7 +127,9 @@ def kind_of(location: str) -> str:
         system, path = _bucket(location)
         kind = system.get_file_info(path.rstrip("/")).type
     except (OSError, pyarrow.ArrowException) as error:
-        raise JobError(f"{location} cannot be asked for: {reason(error)}. Check its name and the credentials.") from error
+        raise JobError(
+            f"{location} cannot be asked for: {reason(error)}. Check its name and the credentials."
+        ) from error
     kinds = {pyarrow.fs.FileType.Directory: "folder", pyarrow.fs.FileType.File: "file"}
     return kinds.get(kind, "nothing")
 

@@ -72,9 +72,7 @@ def table(summary: dict[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {count:>12,}  {count / total:6.1%}" for name, count in rows)
 
 
-def contact_sheet(
-    least_sure: Sequence[tuple[str, str, float, bytes]], photos: int, version: str
-) -> str:
+def contact_sheet(least_sure: Sequence[tuple[str, str, float, bytes]], photos: int, version: str) -> str:
     """A page of its own, with its pictures in it: (path, label, confidence, small JPEG) of each."""
     cells = (
         _CELL.format(
@@ -90,7 +88,9 @@ def contact_sheet(
     )
 
 
-def write(output: Output, least_sure: Sequence[tuple[str, str, float, bytes]], run: dict[str, Any]) -> dict[str, Any]:
+def write(
+    output: Output, least_sure: Sequence[tuple[str, str, float, bytes]], run: dict[str, Any]
+) -> dict[str, Any]:
     """Writes summary.json and least-sure.html; gives the summary."""
     summary = {**summarize(output), "model_version": run["model_version"], "last_run": run}
     output.save("summary.json", json.dumps(summary, indent=1, ensure_ascii=False) + "\n")

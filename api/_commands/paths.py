@@ -54,7 +54,7 @@ def is_searched(folder: str) -> bool:
     return not folder.startswith(".") and folder.lower() not in _NOT_PHOTOS
 
 
-def without_notes(names: Sequence[str]) -> list[str]:
+def photos_among(names: Sequence[str]) -> list[str]:
     """The files of a folder, or of several, without what only lies beside photos."""
     parts = [os.path.splitext(name.lower()) for name in names]
     stems = {stem for stem, suffix in parts if suffix not in _NOTES | _VIDEOS}
@@ -67,7 +67,7 @@ def without_notes(names: Sequence[str]) -> list[str]:
 
 def _search(folder: Path, found: Found) -> None:
     files = sorted(_walk(folder, found))
-    photos = without_notes([str(path) for path in files])
+    photos = photos_among([str(path) for path in files])
     found.left_out += len(files) - len(photos)
     found.files += map(Path, photos)
 

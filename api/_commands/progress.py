@@ -1,4 +1,4 @@
-"""How far a job is, on standard error: one line that changes on a terminal, a line now and then elsewhere."""
+"""How far many photos are, on standard error: one line that changes on a terminal, a line now and then elsewhere."""
 
 import sys
 import time
@@ -34,7 +34,8 @@ class Progress:
         self.errors += errors
         self._done += weight
         now = time.monotonic()
-        self._history.append((now, self.photos, self._done))
+        if now - self._history[-1][0] > _TERMINAL_S or len(self._history) < 2:
+            self._history.append((now, self.photos, self._done))
         while now - self._history[0][0] > _WINDOW_S and len(self._history) > 2:
             self._history.popleft()
         self.show(now)
@@ -65,6 +66,11 @@ class Progress:
         """A line that stays."""
         if not self._quiet:
             self._write(text)
+
+    def clear(self) -> None:
+        """Takes the line off a terminal."""
+        if self._terminal and not self._quiet:
+            self._write("", end="\r")
 
     @property
     def seconds(self) -> float:
