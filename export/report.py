@@ -68,7 +68,7 @@ def evaluate(options: argparse.Namespace) -> None:
     from export.measure.robustness import masking, robustness, small_on_scenes
     from export.photos.find import find_split
 
-    model = _registry.load(options.models, options.version)
+    model = _registry.read_model(options.models, options.version)
     photos, remarks = find_split(options.data, options.neither, options.split, model.labels)
     answers = scores.score(model, photos)
     for line in (*remarks, *(f"skipped {line}" for line in answers.skipped)):

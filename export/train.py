@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api._classifier import available_cpus
-from api._image import decode
+from api._photo.image import decode
 from export import check, figures, provenance, run
 from export.body import body as bodies
 from export.body.body import Body

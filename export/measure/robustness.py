@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from api._classifier import Classifier
-from api._image import decode
+from api._photo.image import decode
 from api._registry import Model
 from export.measure.scores import score
 from export.photos.find import Photos

@@ -97,7 +97,7 @@ def publish(
         write_text(staged / "README.md", text)
         _move(models, version, staged)
     _announce(models, version, latest)
-    return _registry.load(models, version)
+    return _registry.read_model(models, version)
 
 
 def next_version(models: Path, labels: Sequence[str]) -> str:
@@ -107,7 +107,7 @@ def next_version(models: Path, labels: Sequence[str]) -> str:
         return "1.0.0"
     major, minor, _ = known[-1]
     try:
-        same = list(_registry.load(models, ".".join(map(str, known[-1]))).labels) == list(labels)
+        same = list(_registry.read_model(models, ".".join(map(str, known[-1]))).labels) == list(labels)
     except _registry.ModelError:
         same = False
     return f"{major}.{minor + 1}.0" if same else f"{major + 1}.0.0"
@@ -190,7 +190,7 @@ def _may_run(process: int, folder: Path) -> bool:
 
 def _move(models: Path, version: str, staged: Path) -> None:
     """Check the staged model as the service would, then rename it into place."""
-    _registry.load(staged.parent.parent, version)
+    _registry.read_model(staged.parent.parent, version)
     final = models / "versions" / version
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
