@@ -27,7 +27,16 @@ SUPPORTED = ((3, 11), (3, 14))
 # Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
-TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt", "-c", "requirements.in"]
+TOOLS = [
+    "-r",
+    "requirements-dev.txt",
+    "-r",
+    "bulk/requirements.txt",
+    "-r",
+    "export/requirements-finetune.txt",
+    "-c",
+    "requirements.in",
+]
 # Command → the steps that install what it needs, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),

@@ -109,7 +109,7 @@ def listing(location: str) -> Iterator[tuple[str, bool]]:
             f"{location} cannot be listed: {reason(error)}. Check its name, the region and the credentials "
             "(for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, or a profile)."
         ) from error
-    for info in sorted(found, key=lambda info: info.path):  # type: ignore[no-any-return]
+    for info in sorted(found, key=lambda info: info.path):
         yield scheme + info.path, info.type == pyarrow.fs.FileType.Directory
 
 

@@ -32,17 +32,33 @@ def told(*arguments):
 output.Output.write = told
 sys.exit(main(sys.argv[1:]))
 """
-# A photo that ends whatever process reads it, as a fault in a decoder would.
+# A photo that ends whatever process reads it, as a fault in a decoder would. Every Python that starts with this module
+# on its path loads it first; it waits until that one imports the classifier.
 _POISON = b"poison"
 _CRASHING = """
+import importlib.util
 import os
-from api import _many
-outcome = _many.outcome
-def crashing(classifier, data, *arguments, **options):
-    if data == b"poison":
-        os.abort()
-    return outcome(classifier, data, *arguments, **options)
-_many.outcome = crashing
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name != "api._many":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        execute = spec.loader.exec_module
+        def patched(module):
+            execute(module)
+            outcome = module.outcome
+            def crashing(classifier, data, *arguments, **options):
+                if data == b"poison":
+                    os.abort()
+                return outcome(classifier, data, *arguments, **options)
+            module.outcome = crashing
+        spec.loader.exec_module = patched
+        return spec
+
+sys.meta_path.insert(0, Finder())
 """
 
 
@@ -231,7 +247,6 @@ def test_a_photo_that_kills_its_worker_has_a_row_that_says_so(
     folder.mkdir()
     for number in range(20):
         (folder / f"{number:02d}.jpg").write_bytes(_POISON if number == 13 else small(number))
-    # Loaded by every Python that starts with this path, so also by Ray's workers.
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(_CRASHING)
     paths = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
