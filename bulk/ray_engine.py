@@ -24,6 +24,8 @@ from bulk.storage import name_of
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # It would try a task that runs out of memory for ever.
 os.environ.setdefault("RAY_task_oom_retries", "3")
+# On a busy machine its processes need more than its own half a minute to stand.
+os.environ.setdefault("RAY_raylet_start_wait_time_s", "150")
 
 import ray
 import ray.exceptions

@@ -69,6 +69,10 @@ class Cluster:
         require("ray")
         from ray.cluster_utils import Cluster as RayCluster
 
+        import bulk.ray_engine  # its settings of Ray, which are read at the first import
+
+        assert bulk.ray_engine
+
         node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 100 << 20}
         self._ray = RayCluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
         self._node = node
