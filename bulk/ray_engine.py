@@ -6,6 +6,7 @@ engine to stream; a resume is a question to the plan; and pending tasks are what
 
 import contextlib
 import os
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ _AHEAD = 1
 _LEAST_AHEAD = 8
 # Seconds between two looks at how large the cluster is, and the longest wait without a word to the caller.
 _LOOK_S, _TICK_S = 5.0, 0.5
+_KNOCK_S = 10.0
 # Rows are small: this much is for an object store that holds little more than the model.
 _OBJECT_STORE_BYTES = 128 << 20
 
@@ -83,6 +85,7 @@ class RayEngine:
         )
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if address:
+            _knock(address)
             # The same code everywhere, whatever a node's image holds.
             modules = [str(_ROOT / name) for name in ("api", "bulk")]
             options |= {"address": address, "runtime_env": {"py_modules": modules}}
@@ -111,6 +114,24 @@ class RayEngine:
     def close(self) -> None:
         """Leaves the cluster; one that was started here ends."""
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Asks whether anybody listens there: Ray would go on asking for minutes.
+
+    Raises:
+        JobError: nobody does.
+    """
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdigit():  # auto, or a name of Ray's own
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
+    except (OSError, OverflowError) as error:
+        raise JobError(
+            f"The Ray cluster {address} cannot be joined: {getattr(error, 'strerror', None) or error}. Name the address "
+            "that `ray start --head` printed, or run this on a node of the cluster with --address auto."
+        ) from error
 
 
 class _Run:
