@@ -129,8 +129,8 @@ def _knock(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_S).close()
     except (OSError, OverflowError) as error:
         raise JobError(
-            f"The Ray cluster {address} cannot be joined: {getattr(error, 'strerror', None) or error}. Name the address "
-            "that `ray start --head` printed, or run this on a node of the cluster with --address auto."
+            f"The Ray cluster {address} cannot be joined: {getattr(error, 'strerror', None) or error}. Name the "
+            "address that `ray start --head` printed, or run this on a node of the cluster with --address auto."
         ) from error
 
 
