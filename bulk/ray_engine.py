@@ -25,8 +25,6 @@ from bulk.storage import name_of
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # It would try a task that runs out of memory for ever.
 os.environ.setdefault("RAY_task_oom_retries", "3")
-# On a busy machine its processes need more than its own half a minute to stand.
-os.environ.setdefault("RAY_raylet_start_wait_time_s", "150")
 
 import ray
 import ray.exceptions
@@ -34,6 +32,8 @@ import ray.exceptions
 _ROOT = Path(__file__).resolve().parent.parent
 # How often a unit is tried where its process or its node dies, before its photos are suspected.
 _RETRIES = 3
+# Of what is left of it afterwards: nine halvings of a unit with a deadly photo are eighteen dead workers.
+_RETRIES_OF_HALVES = 1
 # Units that a processor has waiting beside the one in work; and at least so many in all, so that a cluster which
 # starts from nothing sees that there is work.
 _AHEAD = 1
@@ -41,6 +41,7 @@ _LEAST_AHEAD = 8
 # Seconds between two looks at how large the cluster is, and the longest wait without a word to the caller.
 _LOOK_S, _TICK_S = 5.0, 0.5
 _KNOCK_S = 10.0
+_STARTS = 3
 # Rows are small: this much is for an object store that holds little more than the model.
 _OBJECT_STORE_BYTES = 128 << 20
 
@@ -98,11 +99,10 @@ class RayEngine:
                 "object_store_memory": _OBJECT_STORE_BYTES,
                 "_node_ip_address": "127.0.0.1",
             }
-        try:
-            ray.init(**options)
-        except Exception as error:  # ConnectionError, ValueError, RuntimeError, Ray's own: whatever it was
-            where = f"The Ray cluster {address} cannot be joined" if address else "Ray cannot be started here"
-            raise JobError(f"{where}: {' '.join(str(error).split())[:400]}") from error
+        _begin(
+            options,
+            f"The Ray cluster {address} cannot be joined" if address else "Ray cannot be started here",
+        )
 
     def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Iterator[Scored | None]:
         """As bulk.engines.Engine says."""
@@ -114,6 +114,22 @@ class RayEngine:
     def close(self) -> None:
         """Leaves the cluster; one that was started here ends."""
         ray.shutdown()
+
+
+def _begin(options: dict[str, Any], failure: str) -> None:
+    """
+    Raises:
+        JobError: with this failure and Ray's reason.
+    """
+    for attempt in range(_STARTS):
+        try:
+            ray.init(**options)
+            return
+        except Exception as error:  # ConnectionError, ValueError, RuntimeError, Ray's own: whatever it was
+            ray.shutdown()
+            # On a busy machine its processes need more than the half a minute that it gives them.
+            if attempt + 1 == _STARTS or "timed out" not in str(error):
+                raise JobError(f"{failure}: {' '.join(str(error).split())[:400]}") from error
 
 
 def _knock(address: str) -> None:
@@ -138,7 +154,7 @@ class _Run:
     def __init__(self, recipe: Recipe, remote: bool, workers: int | None) -> None:
         self._recipe, self._remote, self._workers = recipe, remote, workers
         self._shared = ray.put(recipe)
-        self._task = ray.remote(num_cpus=1, max_retries=_RETRIES)(_score_unit)
+        self._task = ray.remote(num_cpus=1)(_score_unit)
         self._pending: dict[Any, Unit] = {}
         self._looked = -_LOOK_S
         self._ahead = _LEAST_AHEAD
@@ -166,8 +182,9 @@ class _Run:
                 return
             self._start(unit)
 
-    def _start(self, unit: Unit) -> None:
-        self._pending[self._task.remote(unit, self._shared, self._remote)] = unit
+    def _start(self, unit: Unit, retries: int = _RETRIES) -> None:
+        task = self._task.options(max_retries=retries)
+        self._pending[task.remote(unit, self._shared, self._remote)] = unit
 
     def _limit(self) -> int:
         if self._workers:
@@ -194,12 +211,12 @@ class _Run:
         halves = unit.halves()
         if halves:
             for half in halves:
-                self._start(half)
+                self._start(half, _RETRIES_OF_HALVES)
             return
         number, item = unit.items[0]
         rows = Rows(self._recipe, 0.0, 0)
         reason = "ran out of memory" if isinstance(error, ray.exceptions.OutOfMemoryError) else "crashed"
-        why = PhotoError("crash", f"Whatever read it {reason}, {1 + _RETRIES} times.")
+        why = PhotoError("crash", f"Whatever read it {reason}, again and again.")
         entry = Entry(number, name_of(item.location), error=why)
         rows.add(entry, Outcome(error=str(why), kind=why.kind))
         yield Scored(unit, rows.batch(), [])

@@ -257,7 +257,7 @@ def test_a_photo_that_kills_its_worker_has_a_row_that_says_so(
     Driver(folder, tmp_path / "out", "--engine", "ray", "--workers", "2", PYTHONPATH=paths).end()
     rows = rows_of(tmp_path / "out")
     assert [row["error_kind"] for row in rows] == ["crash" if number == 13 else None for number in range(20)]
-    assert "4 times" in rows[13]["error"]
+    assert "again and again" in rows[13]["error"]
 
 
 def test_a_cluster_of_its_own_listens_on_loopback_only_and_ends_with_the_job(
