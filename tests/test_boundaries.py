@@ -44,6 +44,7 @@ ROOMS = (
     (
         "_commands.output",
         "_commands.paths",
+        "_commands.progress",
         "_labels",
         "_dotenv",
         "_registry",
@@ -53,6 +54,7 @@ ROOMS = (
         "_security",
     ),
     ("_settings", "_classifier", "_requests"),
+    ("_many",),
     ("_answers", "_openapi"),
     ("_service",),
     ("_routes.body", "_routes.docs", "_routes.page"),
