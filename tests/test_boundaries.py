@@ -103,6 +103,12 @@ def test_the_deployed_side_imports_only_what_is_deployed() -> None:
         assert imports_of(path) <= allowed, path.name
 
 
+def test_the_benchmarks_and_the_training_side_import_no_tests() -> None:
+    for room in ("api", "benchmarks", "export", "deploy"):
+        for path in (ROOT / room).rglob("*.py"):
+            assert "tests" not in imports_of(path), path
+
+
 def test_importing_the_function_loads_nothing_of_training() -> None:
     code = f"import sys, api.index; print(sorted({TRAINING_SIDE} & set(sys.modules)))"
     result = subprocess.run(

@@ -19,10 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.conftest import require_program
-from tests.platforms.conftest import bare_environment, platform_python, run, tool
+from benchmarks._platform import bare_environment, platform_python, run, tool
 
 
 @dataclass
@@ -57,7 +55,7 @@ class Bundle:
 def build(target: Path, **variables: str) -> Bundle:
     """Runs `vercel build` in a folder, without an account."""
     # npm's wrapper asks PATH for node, and the builder asks it for uv and for a real Python.
-    require_program("node")
+    tool("node")
     vercel = tool("vercel")
     (target / ".vercel").mkdir()
     (target / ".vercel/project.json").write_text('{"settings":{}}')
@@ -138,7 +136,7 @@ def _connect(
         received = connection.recv(65536)
         if not received:
             process.wait(timeout=10)
-            pytest.fail(f"the function ended at its start:\n{log.read_text()}")
+            raise RuntimeError(f"the function ended at its start:\n{log.read_text()}")
         buffer += received
     message = json.loads(buffer.partition(b"\0")[0])
     assert message["type"] == "server-started", message

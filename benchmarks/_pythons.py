@@ -1,4 +1,4 @@
-"""Finds a real Python that the platforms accept: python3 tests/platforms/pythons.py prints its path.
+"""Finds a real Python that the platforms accept: python3 benchmarks/_pythons.py prints its path.
 
 A shim of pyenv is not enough for Vercel's builder, so the interpreter itself says where it lies.
 """
