@@ -36,7 +36,7 @@ ON_A_DEVELOPERS_MACHINE = {"uvicorn", "ngrok"}
 # The rooms of api/, lowest first: a module imports what stands in a line above its own, and of its own room the lines
 # above too. So there can be no circle.
 ROOMS = (
-    ("_photo.errors", "_photo.boxes"),
+    ("_photo.errors", "_photo.boxes", "_photo.av1"),
     ("_photo.formats", "_photo.avif", "_photo.heic"),
     ("_photo.limits",),
     ("_photo.repair",),
