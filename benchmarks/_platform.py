@@ -50,7 +50,7 @@ def run(command: Sequence[str | Path], **options: object) -> str:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
         check=False,
         **options,
     )
