@@ -55,16 +55,16 @@ def tar_entries(number: int, item: Item) -> Iterator[Entry]:
         with storage.open_stream(item.location) as stream, tarfile.open(fileobj=stream, mode="r|*") as tar:
             for member in tar:
                 members += 1
-                tar.members = []  # it would keep one entry for each, for ever
+                tar.members = []  # type: ignore[attr-defined]  # it would keep one entry for each, for ever
                 if member.isfile() and _is_photo(member.name):
                     yield _member(number, name, tar, member)
     except PhotoError as error:
         yield Entry(number, name, error=error)
         return
     except FileNotFoundError:
-        error = PhotoError("missing", "It cannot be read: No such file or directory.")
-        yield Entry(number, name, error=error)
-        return
+        yield Entry(
+            number, name, error=PhotoError("missing", "It cannot be read: No such file or directory.")
+        )
     except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, pyarrow.ArrowException) as error:
         yield Entry(number, name, error=_cut_off(error, members))
 

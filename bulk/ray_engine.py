@@ -191,7 +191,8 @@ class _Run:
             return self._workers
         if time.monotonic() - self._looked > _LOOK_S:
             self._looked = time.monotonic()
-            processors = int(ray.cluster_resources().get("CPU", 0))
+            resources: Any = ray.cluster_resources  # has no types
+            processors = int(resources().get("CPU", 0))
             self._ahead = max(_LEAST_AHEAD, processors * (1 + _AHEAD))
         return self._ahead
 

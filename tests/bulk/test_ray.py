@@ -254,7 +254,9 @@ def test_a_photo_that_kills_its_worker_has_a_row_that_says_so(
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text(_CRASHING)
     paths = os.pathsep.join([str(tmp_path / "site"), str(ROOT)])
-    Driver(folder, tmp_path / "out", "--engine", "ray", "--workers", "2", PYTHONPATH=paths).end()
+    Driver(
+        folder, tmp_path / "out", "--engine", "ray", "--workers", "2", "--batch", "4", PYTHONPATH=paths
+    ).end()
     rows = rows_of(tmp_path / "out")
     assert [row["error_kind"] for row in rows] == ["crash" if number == 13 else None for number in range(20)]
     assert "again and again" in rows[13]["error"]
