@@ -12,7 +12,7 @@ from api import _settings
 from api._settings import SettingsError, read_settings
 from tests.conftest import ROOT, SETTINGS, clean_environment
 
-README_TABLE = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
+PAGE_TABLE = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 
 def variables_read() -> set[str]:
@@ -34,8 +34,8 @@ def test_env_example_lists_every_variable_with_its_meaning() -> None:
         assert before[-1].startswith("#"), f"{name} has no comment above it"
 
 
-def test_the_readme_lists_every_variable() -> None:
-    assert set(README_TABLE.findall((ROOT / "README.md").read_text())) == variables_read()
+def test_the_settings_page_lists_every_variable() -> None:
+    assert set(PAGE_TABLE.findall((ROOT / "docs" / "SETTINGS.md").read_text())) == variables_read()
 
 
 def test_only_the_settings_module_reads_the_environment() -> None:
