@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTENDERS = Path(__file__).resolve().parent / "contenders"
 BOUNDARY = "purrdict-benchmark"
 
 
@@ -82,15 +82,20 @@ def difference(of: Sample, less: Sample) -> float:
 
 def photo(width: int = 500, height: int = 375, quality: int = 90, grain: float = 0.0) -> bytes:
     """Chelsea the cat (scikit-image, CC0) as a JPEG of this size; `grain` adds noise, as a camera's sensor does."""
-    from skimage import data
-
-    image = Image.fromarray(data.chelsea()).resize((width, height), Image.Resampling.BICUBIC)
+    image = Image.fromarray(_chelsea()).resize((width, height), Image.Resampling.BICUBIC)
     if grain:
         noise = np.random.default_rng(0).normal(0, grain, (height, width, 1))
         image = Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def _chelsea() -> np.ndarray:
+    from skimage import data
+
+    load: Callable[[], np.ndarray] = data.chelsea  # scikit-image has no types
+    return load()
 
 
 def form(data: bytes, field: str = "file", path: str = "/predict") -> bytes:
@@ -179,16 +184,12 @@ class Running:
 
     def memory_mb(self) -> float:
         """What the process and its children would take on a machine of their own, in MB; see `resident_kb`."""
-        return resident_kb(_tree(self.process.pid)) / 1024
+        return resident_kb(process.pid for process in _tree(self.process.pid)) / 1024
 
     def cpu_seconds(self) -> float:
         """CPU time, user and system, that the process and its living children have used."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        total = 0.0
-        for pid in _tree(self.process.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / ticks
-        return total
+        times = [process.cpu_times() for process in _tree(self.process.pid)]
+        return sum(spent.user + spent.system for spent in times)
 
 
 def clean_environment() -> dict[str, str]:
@@ -251,24 +252,17 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _tree(pid: int) -> list[int]:
-    pids, found = [pid], [pid]
-    while pids:
-        children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children")
-        pids = pids[1:] + (
-            [int(child) for child in children.read_text(encoding="utf-8").split()]
-            if children.exists()
-            else []
-        )
-        found += [child for child in pids if child not in found]
-    return found
+def _tree(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
 
 
 def resident_kb(pids: Iterable[int]) -> int:
     """Resident memory of processes, what they share counted once, and what they share with others counted in full.
 
     Not Pss, which divides the pages of a library by all the processes that have it open: the benchmark itself has many
-    of the server's open, and a function on a serverless plan shares them with nobody.
+    of the server's open, and a function on a serverless plan shares them with nobody. And not psutil, which tells
+    neither the offset of a mapping nor the anonymous part of Pss.
     """
     own = 0
     # Mapped file and offset → the most of it that any of the processes holds.
@@ -354,7 +348,7 @@ def machine() -> str:
             for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
             if "model name" in line
         )
-        memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 2**20
+        memory = psutil.virtual_memory().total / 2**30
         cores = len(os.sched_getaffinity(0))
         names = ("onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "torch", "bentoml", "litserve")
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in names if _installed(name))

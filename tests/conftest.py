@@ -209,7 +209,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts further servers with settings of their own: `serve(API_KEYS="a")`."""
     with contextlib.ExitStack() as stack:
 
-        def start(**settings: str) -> Server:
+        def start(**settings: Any) -> Server:
             path = tmp_path / f"server-{time.monotonic_ns()}.log"
             return stack.enter_context(running_server(path, **settings))
 

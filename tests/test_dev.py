@@ -78,7 +78,7 @@ def test_training_and_serving_install_no_pytorch() -> None:
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13), (3, 14)])
 def test_every_supported_python_is_taken(version: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dev.sys, "version_info", (*version, 0, "final", 0))
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
     monkeypatch.setattr(dev, "install", lambda steps: 7)
     assert dev.main(["install"]) == 7
 
@@ -90,7 +90,7 @@ def test_every_supported_python_is_taken(version: tuple[int, int], monkeypatch: 
 def test_any_other_python_is_refused_with_the_reason(
     version: tuple[int, int], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dev.sys, "version_info", (*version, 0, "final", 0))
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
     monkeypatch.setattr(dev, "install", lambda steps: pytest.fail("something was installed"))
     assert dev.main(["serve"]) == 2
     message = capsys.readouterr().err

@@ -85,7 +85,7 @@ def test_a_command_explains_itself_on_a_terminal_that_knows_ascii_only(command: 
 
 def test_the_site_is_put_together_under_an_ascii_locale(tmp_path: Path) -> None:
     environment = {**clean_environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    command = [sys.executable, "deploy/site.py", tmp_path / "сайт", "--api", "https://purrdict.example"]
+    command = [sys.executable, "deploy/site.py", str(tmp_path / "сайт"), "--api", "https://purrdict.example"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     assert os.path.exists(tmp_path / "сайт" / "index.html")

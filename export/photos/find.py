@@ -143,18 +143,16 @@ class _Ignored:
             lines.append(f"{self.broken} links lead nowhere, so they are no photos")
         if self.loose:
             lines.append(f"{self.loose} photos lie beside the folders instead of in them, so left out")
-        if self.folders:
-            lines.append(f"ignored folders: {_some(self.folders)}")
-        if self.runs:
-            lines.append(f"ignored folders, as they hold a {RUN}: {_some(self.runs)}")
-        if self.loops:
-            lines.append(f"links to a folder that they lie in, so not followed: {_some(self.loops)}")
-        if self.twice:
-            lines.append(f"folders that links lead to a second time, so read once: {_some(self.twice)}")
-        if self.empty:
-            lines.append(f"class folders without photos: {_some(self.empty)}")
-        if self.strangers:
-            lines.append(f"not among the classes of train, so left out: {_some(self.strangers)}")
+        for names, what in (
+            (self.folders, "ignored folders"),
+            (self.runs, f"ignored folders, as they hold a {RUN}"),
+            (self.loops, "links to a folder that they lie in, so not followed"),
+            (self.twice, "folders that links lead to a second time, so read once"),
+            (self.empty, "class folders without photos"),
+            (self.strangers, "not among the classes of train, so left out"),
+        ):
+            if names:
+                lines.append(f"{what}: {_some(names)}")
         return tuple(lines)
 
 

@@ -148,14 +148,14 @@ def test_negatives_that_show_a_class_are_left_out_and_counted(
     from export.body import body as bodies
     from export.body.extract import Cache, extract
 
-    body = bodies.load(training.bodies.BODIES / "lite0")
+    body = bodies.load(bodies.BODIES / "lite0")
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 12)
     of_discs = extract(body, find(tmp_path / "photos").splits["train"], Cache(None, body)).values[:6, 0]
     mixed = dataclasses.replace(
         body, negatives=np.concatenate([body.negatives, of_discs]), kinds=(*body.kinds, *("disc",) * 6)
     )
-    monkeypatch.setattr(training.bodies, "load", lambda _: mixed)
+    monkeypatch.setattr(bodies, "load", lambda _: mixed)
     said = train(tmp_path / "photos", tmp_path / "run").metadata["training"]["summary"]
     line = next(line for line in said if "known to the body" in line)
     assert f"{len(body.negatives):,} photos" in line

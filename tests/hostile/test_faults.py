@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import json
-import os
 import resource
 import shutil
 import signal
@@ -14,14 +13,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
 from tests.conftest import API, ROOT, Server, connect, free_port, missing, require, running_server
 from tests.hostile.clients import crowd
 from tests.hostile.corpus import seeds
+from tests.hostile.cost import status_mb
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="reads what Linux says in /proc"
@@ -176,15 +178,9 @@ def ended(connection: socket.socket) -> bool:
 
 def gone(server: Server, port: int) -> bool:
     """Whether the server's side of the connection from this port disappears."""
-    ours = f":{port:04X}"
+    process = psutil.Process(server.process.pid)
     for _ in range(200):
-        rows = [row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-        owned = {
-            os.readlink(path)
-            for path in Path(f"/proc/{server.process.pid}/fd").iterdir()
-            if path.is_symlink()
-        }
-        if not any(row[2].endswith(ours) and f"socket:[{row[9]}]" in owned for row in rows):
+        if not any(one.raddr and one.raddr.port == port for one in process.net_connections("tcp")):
             return True
         time.sleep(0.05)
     return False
@@ -197,7 +193,7 @@ def test_a_413_is_read_by_every_client_that_is_still_sending(serve: Callable[...
     url = f"{server.url}/predict"
     session = requests.Session()
     session.trust_env = False
-    before = resident(server)
+    before = peak_mb(server)
     assert session.post(url, files={"file": body}).status_code == 413
     assert httpx.post(url, files={"file": body}, trust_env=False).status_code == 413
     if curl := shutil.which("curl"):
@@ -207,12 +203,11 @@ def test_a_413_is_read_by_every_client_that_is_still_sending(serve: Callable[...
             command = [curl, "-sS", "--noproxy", "*", "-F", "file=@-;filename=a.jpg", *extra, url]
             result = subprocess.run(command, input=body, capture_output=True, check=True)
             assert b"100,000 bytes" in result.stdout
-    assert resident(server) - before < 15, "the body was held"
+    assert peak_mb(server) - before < 15, "the body was held"
 
 
-def resident(server: Server) -> float:
-    status = Path(f"/proc/{server.process.pid}/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) / 1e3
+def peak_mb(server: Server) -> float:
+    return status_mb("VmHWM", server.process.pid)
 
 
 # --- the process ---------------------------------------------------------------------------------------------------
@@ -285,7 +280,11 @@ def test_without_file_descriptors_it_serves_again_as_soon_as_some_are_free(
 
 
 def test_it_writes_nothing_to_any_file_system(tmp_path: Path, cat_jpeg: bytes) -> None:
-    environment = {"TMPDIR": "/nonexistent", "HOME": "/nonexistent", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment: dict[str, Any] = {
+        "TMPDIR": "/nonexistent",
+        "HOME": "/nonexistent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     with running_server(tmp_path / "log", [sys.executable, "-c", WRITES_NOTHING], **environment) as server:
         answers_everything(server, cat_jpeg)
         assert "WRITES" not in server.log()
@@ -337,8 +336,12 @@ def test_a_clock_that_jumps_years_stops_nothing(tmp_path: Path, cat_jpeg: bytes)
         missing("libfaketime is not installed")
     clock = tmp_path / "clock"
     clock.write_text("+0")
-    settings = {"LD_PRELOAD": str(found[0]), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-                "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+    settings: dict[str, Any] = {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(clock),
+        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
     with running_server(tmp_path / "log", **settings) as server, server.client() as client:
         years = []
         for jump in ("+0", "+3650d", "-3650d", "-14600d", "+0"):

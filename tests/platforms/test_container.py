@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
@@ -139,7 +140,7 @@ def container(
                 break
             time.sleep(0.05)
         assert process.poll() is None, log.read_text()
-        assert os.stat(f"/proc/{process.pid}").st_uid in {image.user, os.geteuid()} - {0}, (
+        assert psutil.Process(process.pid).uids().effective in {image.user, os.geteuid()} - {0}, (
             "it must not run as root"
         )
         yield client, environment

@@ -22,9 +22,10 @@ from export.body import body as bodies
 from export.body.extract import Cache, extract
 from export.errors import ExportError
 from export.files import write_json
-from export.finetune import checkpoint, devices, loop, pixels, schedule
+from export.finetune import augment, checkpoint, devices, loop, pixels, schedule
 from export.finetune import train as training
 from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
+from export.finetune.learner import Learner
 from export.finetune.settings import Settings
 from export.head import Head
 from export.measure import calibration
@@ -53,18 +54,17 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def interrupted(train: Train, out: Path, epochs: int) -> None:
     """A training that Ctrl-C stops in the middle of the epoch after so many."""
-    original = loop.recolour
     steps_of_an_epoch = 9
+    left = epochs * steps_of_an_epoch + 3
 
     def recolour(*given: Any) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        return original(*given)
+        return augment.recolour(*given)
 
-    left = epochs * steps_of_an_epoch + 3
-    with mock.patch.object(loop, "recolour", recolour), pytest.raises(KeyboardInterrupt):
+    with mock.patch("export.finetune.loop.recolour", recolour), pytest.raises(KeyboardInterrupt):
         train(out, **SHORT)
 
 
@@ -356,10 +356,13 @@ def test_a_network_can_be_trained_further_on_other_labels(
         folder = tmp_path / "other/photos" / split
         (folder / "disc").rename(folder / "zebra")  # so that the order of the classes is turned as well
     heads: list[Any] = []
-    original = loop.Learner.fit_head
-    monkeypatch.setattr(
-        loop.Learner, "fit_head", lambda self, *given: (original(self, *given), heads.append(self.head))
-    )
+    original = Learner.fit_head
+
+    def fit_head(self: Learner, *given: Any) -> None:
+        original(self, *given)
+        heads.append(self.head)
+
+    monkeypatch.setattr(Learner, "fit_head", fit_head)
     start = {
         "start_from": str(run / WEIGHTS),
         "sizes": [[48, 1]],
@@ -385,9 +388,12 @@ def test_more_photos_of_none_than_the_epochs_show_are_not_decoded(
 ) -> None:
     decoded: list[Path] = []
     original = pixels._decode_one
-    monkeypatch.setattr(
-        pixels, "_decode_one", lambda path, size: decoded.append(path) or original(path, size)
-    )
+
+    def decode_one(path: Path, size: int) -> Any:
+        decoded.append(path)
+        return original(path, size)
+
+    monkeypatch.setattr(pixels, "_decode_one", decode_one)
     train(tmp_path, sizes=[[32, 1]], none_share=0.1)
     assert sum(path.is_relative_to(photos / "none/train") for path in decoded) == 5
 

@@ -20,7 +20,7 @@ from export import run as runs
 from export.errors import ExportError
 from export.files import read_json, write_json
 from export.measure.tables import cell
-from export.publish import changelog, honesty
+from export.publish import card, changelog, honesty
 from export.publish import publish as publishing
 from export.publish.publish import PublishError, next_version, publish
 
@@ -100,7 +100,7 @@ def test_interrupted_anywhere_what_was_published_is_untouched(
 
     target, name = {
         "_move": (publishing, "_move"),
-        "card": (publishing.card, "write"),
+        "card": (card, "write"),
         "os.rename": (os, "rename"),
     }[step]
     monkeypatch.setattr(target, name, stop)
