@@ -1,4 +1,4 @@
-"""What the commands print when they are done."""
+"""What the commands print at their end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # only `evaluate` needs it
 
 
 def of_run(run: Run) -> str:
-    """The table of a finished run, and where to look next."""
+    """The table of a finished run, and the files to look at next."""
     name, figures = figures_of(run.metadata)
     crossed = run.metadata["metrics"].get("cross_validation", {})
     folds = run.metadata["training"]["recipe"]["folds"]
