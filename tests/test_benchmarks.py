@@ -23,7 +23,7 @@ sys.stdin.read()
 """
 
 
-def test_memory_is_all_that_a_process_holds_and_what_processes_share_counts_once() -> None:
+def test_memory_includes_all_of_a_process_and_counts_shared_memory_once() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", _FORK], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

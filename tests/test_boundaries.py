@@ -151,7 +151,7 @@ def test_building_an_app_is_what_loads_a_model_not_importing_it() -> None:
     assert result.stdout.splitlines() == ["1"], "a service without a model would say so"
 
 
-def test_the_root_holds_nothing_that_would_replace_the_function_on_vercel() -> None:
+def test_the_root_has_no_file_that_would_replace_the_function_on_vercel() -> None:
     taken = {"app.py", "index.py", "server.py", "main.py", "wsgi.py", "asgi.py", "pyproject.toml"}
     assert not taken & {path.name for path in ROOT.iterdir()}
     assert not (ROOT / "api" / "requirements.txt").exists()

@@ -29,7 +29,7 @@ CURLS = [command for command in COMMANDS if command.startswith("curl")]
 PYTHON = [command for command in COMMANDS if command.startswith("python")]
 
 
-def test_the_first_two_commands_are_all_the_set_up() -> None:
+def test_the_first_two_commands_need_no_other_set_up() -> None:
     assert COMMANDS[:2] == ["python3 dev.py serve", "python3 dev.py test"]
 
 

@@ -66,7 +66,7 @@ def test_git_gives_every_machine_the_same_line_ends() -> None:
     assert set(kinds.values()) == {"auto"}
 
 
-def test_what_is_committed_has_no_mark_and_no_carriage_returns() -> None:
+def test_committed_files_have_no_byte_order_mark_and_no_carriage_returns() -> None:
     for path in [*PROGRAMS, ROOT / "model/latest", *(ROOT / "web").glob("*.js"), *(ROOT / ".ci").iterdir()]:
         data = path.read_bytes()
         assert b"\r" not in data, path

@@ -19,7 +19,7 @@ from tests.conftest import ROOT, clean_environment
 from tests.export.conftest import LABELS, write_class
 
 
-def test_the_help_takes_no_time_and_names_every_command() -> None:
+def test_the_help_is_fast_and_names_every_command() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     text = subprocess.run(
         [sys.executable, "-m", "export", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -52,7 +52,7 @@ def test_the_default_recipe_imports_no_pytorch(photos: Path, tmp_path: Path) -> 
     assert _registry.read_model(tmp_path / "models").labels == LABELS
 
 
-def test_what_was_published_is_measured_by_kind(
+def test_a_published_model_is_measured_by_kind(
     published: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [
@@ -80,7 +80,7 @@ def test_what_was_published_is_measured_by_kind(
         ["train", "photos", "--recipe", "nothing"],
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_errors_are_one_clear_sentence(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert "nowhere" in said or "photos" in said or "recipe" in said
 
 
-def test_ctrl_c_ends_with_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_a_message_and_the_next_run_resumes(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 400)
     command = [
@@ -121,7 +121,7 @@ def test_ctrl_c_ends_with_a_sentence_and_the_next_run_goes_on(tmp_path: Path) ->
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such locale")
-def test_a_terminal_of_another_encoding_hinders_nothing(tmp_path: Path) -> None:
+def test_a_terminal_with_another_encoding_is_no_problem(tmp_path: Path) -> None:
     for kind, name in zip(LABELS, ("日本語", "köter"), strict=True):
         write_class(tmp_path / "photos" / name, kind, 5)
     result = subprocess.run(

@@ -93,7 +93,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
-def test_a_client_that_drips_its_headers_is_let_go(impatient: Server) -> None:
+def test_a_slowloris_client_is_disconnected(impatient: Server) -> None:
     with connect(impatient) as connection:
         with contextlib.suppress(OSError):
             for byte in b"GET /health HTTP/1.1\r\nX-Long: " + b"a" * 50:
@@ -102,12 +102,12 @@ def test_a_client_that_drips_its_headers_is_let_go(impatient: Server) -> None:
         assert ended(connection)
 
 
-def test_a_client_that_says_nothing_is_let_go(impatient: Server) -> None:
+def test_a_silent_client_is_disconnected(impatient: Server) -> None:
     with connect(impatient) as connection:
         assert ended(connection)
 
 
-def test_a_client_that_drips_a_second_request_is_let_go(impatient: Server) -> None:
+def test_a_client_that_sends_its_second_request_very_slowly_is_disconnected(impatient: Server) -> None:
     with connect(impatient) as connection:
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
@@ -115,7 +115,7 @@ def test_a_client_that_drips_a_second_request_is_let_go(impatient: Server) -> No
         assert ended(connection)
 
 
-def test_a_client_that_drips_its_photo_gets_a_408_it_can_read(impatient: Server) -> None:
+def test_a_client_that_sends_its_photo_very_slowly_gets_a_408_it_can_read(impatient: Server) -> None:
     with connect(impatient) as connection:
         connection.sendall(
             b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 999\r\n\r\nx"
@@ -128,7 +128,7 @@ def test_a_client_that_drips_its_photo_gets_a_408_it_can_read(impatient: Server)
         assert ended(connection)
 
 
-def test_a_refused_client_that_drips_on_is_let_go_where_the_connection_is_to_be_closed_too(
+def test_a_refused_client_that_keeps_sending_slowly_is_disconnected_even_if_it_asked_to_close(
     impatient: Server,
 ) -> None:
     for start in (b"POST /nowhere HTTP/1.0\r\n", b"POST /nowhere HTTP/1.1\r\nConnection: close\r\n"):
@@ -142,7 +142,7 @@ def test_a_refused_client_that_drips_on_is_let_go_where_the_connection_is_to_be_
             assert time.monotonic() < begun + 8, "further bytes buy no further time"
 
 
-def test_a_client_that_drips_its_photo_reads_the_408_where_the_connection_is_to_be_closed(
+def test_a_very_slow_client_reads_the_408_even_if_the_connection_is_to_be_closed(
     impatient: Server,
 ) -> None:
     with connect(impatient) as connection:
@@ -156,7 +156,7 @@ def test_a_client_that_drips_its_photo_reads_the_408_where_the_connection_is_to_
         assert b"took over" in answer
 
 
-def test_a_client_that_never_reads_its_answer_is_let_go(impatient: Server) -> None:
+def test_a_client_that_never_reads_its_answer_is_disconnected(impatient: Server) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         address = urlsplit(impatient.url)
@@ -330,7 +330,7 @@ def answers_everything(server: Server, photo: bytes) -> None:
 
 
 @pytest.mark.long
-def test_a_clock_that_jumps_years_stops_nothing(tmp_path: Path, cat_jpeg: bytes) -> None:
+def test_the_service_keeps_answering_when_the_clock_jumps_by_years(tmp_path: Path, cat_jpeg: bytes) -> None:
     found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not found:
         missing("libfaketime is not installed")

@@ -67,7 +67,7 @@ def test_norms_and_biases_are_not_decayed_and_the_head_has_its_own_rate() -> Non
         assert group["most"] == (0.2 if of_head else 0.1)
 
 
-def test_the_average_follows_closely_while_steps_are_few() -> None:
+def test_the_moving_average_follows_closely_in_the_first_steps() -> None:
     """A fixed decay of 0.998 would still hold 90 % of the first weights after 50 steps."""
     module = nn.Linear(1, 1)
     with torch.no_grad():
@@ -81,7 +81,7 @@ def test_the_average_follows_closely_while_steps_are_few() -> None:
     assert 40 < average.module.get_parameter("weight").item() < 49
 
 
-def test_the_average_gets_as_long_as_it_is_asked_for() -> None:
+def test_the_moving_average_reaches_its_configured_decay() -> None:
     module = nn.Linear(1, 1)
     average = averaged(module, 0.9)
     for _ in range(200):
@@ -109,7 +109,7 @@ def test_an_untrained_head_thinks_every_class_equally_likely() -> None:
     torch.testing.assert_close(probabilities, torch.full((2, 3), 1 / 3))
 
 
-def test_a_fitted_head_tells_apart_what_the_features_do() -> None:
+def test_a_fitted_head_separates_classes_that_the_features_separate() -> None:
     one = learner()
     random = np.random.default_rng(0)
     targets = np.arange(60) % 3
