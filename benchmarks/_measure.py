@@ -1,4 +1,4 @@
-"""What every benchmark needs: photos, servers in processes of their own, a client that costs little, and statistics."""
+"""What every benchmark needs: photos, servers in separate processes, a client with little overhead, and statistics."""
 
 import contextlib
 import io
@@ -26,7 +26,7 @@ BOUNDARY = "purrdict-benchmark"
 
 @dataclass(frozen=True)
 class Sample:
-    """Measurements of one figure, in the order they were taken."""
+    """Measurements of one figure, in their order."""
 
     values: tuple[float, ...]
 
@@ -40,7 +40,7 @@ class Sample:
 
     @property
     def spread(self) -> float:
-        """Interquartile range over the median: how much the machine, or the program, wavers."""
+        """Interquartile range divided by the median: the noise of the machine, or of the program."""
         if len(self.values) < 2:
             return 0.0
         low, _, high = statistics.quantiles(self.values, n=4)
@@ -52,17 +52,17 @@ class Sample:
 
 
 def in_turns(runs: int, *measures: Callable[[], Any]) -> list[tuple[Any, ...]]:
-    """Measures several things in turns, so that a change of the machine's speed meets them all; one warm-up each.
+    """Measures several things in alternation, so that a change of the machine's speed affects all; one warm-up each.
 
     Returns:
-        What each of them gave, run by run.
+        The results of each, run by run.
     """
     turns = [tuple(measure() for measure in measures) for _ in range(runs + 1)]
     return list(zip(*turns[1:], strict=True))
 
 
 def pairwise(first: Callable[[], float], second: Callable[[], float], runs: int) -> tuple[Sample, Sample]:
-    """Measures two figures in turns."""
+    """Measures two figures in alternation."""
     ours, theirs = in_turns(runs, first, second)
     return Sample(ours), Sample(theirs)
 
@@ -183,7 +183,7 @@ class Running:
     process: subprocess.Popen[bytes]
 
     def memory_mb(self) -> float:
-        """What the process and its children would take on a machine of their own, in MB; see `resident_kb`."""
+        """Memory of the process and its children without sharing with other processes, in MB; see `resident_kb`."""
         return resident_kb(process.pid for process in _tree(self.process.pid)) / 1024
 
     def cpu_seconds(self) -> float:
@@ -193,14 +193,14 @@ class Running:
 
 
 def clean_environment() -> dict[str, str]:
-    """The shell's environment without settings of Purrdict, and without what keeps Python from caching bytecode."""
+    """The shell's environment without settings of Purrdict and without PYTHONDONTWRITEBYTECODE."""
     unwanted = ("API_KEYS", "MODEL_VERSION", "THREADS", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if name not in unwanted}
 
 
 @contextlib.contextmanager
 def running(contender: Contender, first_request: bytes) -> Iterator[tuple[Running, float]]:
-    """Starts the contender; gives it and the seconds from process start to its first answered photo."""
+    """Starts the contender; yields it and the seconds from process start to its first answered photo."""
     port = free_port()
     command = [part.format(port=port, python=sys.executable) for part in contender.command]
     environment = clean_environment()
@@ -241,7 +241,7 @@ def _first_answer(port: int, request: bytes, process: subprocess.Popen[bytes], n
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # The whole process group: some servers leave their workers behind when only the parent is ended.
+    # The whole process group: some servers leave their workers running when only the parent ends.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 15)
     try:
@@ -258,17 +258,17 @@ def _tree(pid: int) -> list[psutil.Process]:
 
 
 def resident_kb(pids: Iterable[int]) -> int:
-    """Resident memory of processes, what they share counted once, and what they share with others counted in full.
+    """Resident memory of processes in kB. Memory shared among them counts once; shared with others, in full.
 
-    Not Pss, which divides the pages of a library by all the processes that have it open: the benchmark itself has many
-    of the server's open, and a function on a serverless plan shares them with nobody. And not psutil, which tells
+    Not Pss, which divides the pages of a library by all processes that use it: the benchmark itself uses many of the
+    server's libraries, while a function on a serverless plan shares them with no process. And not psutil, which gives
     neither the offset of a mapping nor the anonymous part of Pss.
     """
     own = 0
-    # Mapped file and offset → the most of it that any of the processes holds.
+    # Mapped file and offset → its largest resident size in any of the processes.
     files: dict[tuple[str, ...], int] = {}
     for pid in pids:
-        with contextlib.suppress(OSError):  # ended meanwhile
+        with contextlib.suppress(OSError):  # the process has ended
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
             own += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss_Anon:"))
             mapping: tuple[str, ...] = ()
@@ -299,7 +299,7 @@ def latencies(port: int, request: bytes, requests: int) -> Sample:
 
 
 def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[float, Sample, int]:
-    """Requests a second, latencies in milliseconds, and failures, of `clients` that each send one after the other."""
+    """Requests a second, latencies in milliseconds, and failures, of `clients` that each send one request at a time."""
     values: list[float] = []
     failures = 0
     gate = threading.Barrier(clients + 1)
@@ -357,7 +357,7 @@ def machine() -> str:
 
 
 def busy() -> str:
-    """A warning when something else keeps the machine busy, else nothing."""
+    """A warning if the machine is busy with something else, else an empty text."""
     one_minute = os.getloadavg()[0]
     cores = os.cpu_count() or 1
     return (

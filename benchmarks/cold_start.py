@@ -14,7 +14,7 @@ from benchmarks._report import Row, pyplot, save_plot
 
 RUNS = 15
 
-# Prints the moment, on the clock that all processes share, at which each part of a start is over.
+# Prints the time, on the clock that all processes share, at which each part of a start ends.
 _MARKS = """
 import time; marks = [("interpreter", time.monotonic())]
 def mark(name): marks.append((name, time.monotonic()))
@@ -79,7 +79,7 @@ def _plot(ours: Sample, bare: Sample, runs: Sequence[dict[str, float]]) -> None:
 
 
 def _parts() -> dict[str, float]:
-    """Seconds of each part of a start, from a process that imports them one after the other."""
+    """Seconds of each part of a start, from a process that runs them one after the other."""
     start = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-c", _MARKS],

@@ -1,4 +1,4 @@
-"""The floor on Vercel: an ASGI app without a framework that predicts the photo in any request's body."""
+"""The lower bound on Vercel: an ASGI app without a framework that predicts the photo in a request's body."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-if TYPE_CHECKING:  # nothing of a framework is imported when it runs
+if TYPE_CHECKING:  # types only: nothing of a framework is imported at run time
     from starlette.types import Receive, Scope, Send
 
 MODEL = Path(os.environ.get("MODEL_DIR") or Path(__file__).resolve().parent.parent / "model")
