@@ -30,7 +30,8 @@ TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt",
 # Command → the install steps, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
-    "test": ([LOCKED, TOOLS], ["-m", "pytest"]),
+    # A file's tests share its fixtures, so they stay in one process.
+    "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
     # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "install": ([LOCKED, TOOLS], ["-c", "pass"]),

@@ -215,7 +215,7 @@ def test_decoded_photos_are_kept_for_resuming_and_gone_afterwards(
 ) -> None:
     with caplog.at_level(logging.INFO):
         interrupted(train, tmp_path, epochs=1)
-    assert (tmp_path / training.PIXELS / "train.npy").stat().st_size > 72 * 36 * 36 * 3
+    assert (tmp_path / loop.PIXELS / "train.npy").stat().st_size > 72 * 36 * 36 * 3
     assert "decoded photos take" in caplog.text
     monkeypatch.setattr("export.finetune.pixels.decode", lambda *_: pytest.fail("decoded again"))
     train(tmp_path, resume=True, **SHORT)
