@@ -20,6 +20,8 @@ import numpy as np
 import psutil
 from PIL import Image
 
+from benchmarks._environment import clean_environment
+
 ROOT = Path(__file__).resolve().parent.parent
 BOUNDARY = "purrdict-benchmark"
 
@@ -192,10 +194,9 @@ class Running:
         return sum(spent.user + spent.system for spent in times)
 
 
-def clean_environment() -> dict[str, str]:
-    """The shell's environment without settings of Purrdict and without PYTHONDONTWRITEBYTECODE."""
-    unwanted = ("API_KEYS", "MODEL_VERSION", "THREADS", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if name not in unwanted}
+def measured_environment() -> dict[str, str]:
+    """The environment without settings of Purrdict, in which Python caches bytecode."""
+    return clean_environment(PYTHONDONTWRITEBYTECODE="")
 
 
 @contextlib.contextmanager
@@ -203,7 +204,7 @@ def running(contender: Contender, first_request: bytes) -> Iterator[tuple[Runnin
     """Starts the contender; yields it and the seconds from process start to its first answered photo."""
     port = free_port()
     command = [part.format(port=port, python=sys.executable) for part in contender.command]
-    environment = clean_environment()
+    environment = measured_environment()
     environment |= {"PORT": str(port), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     process = subprocess.Popen(

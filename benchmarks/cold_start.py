@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, clean_environment, in_turns, photo, ratio, running
+from benchmarks._measure import ROOT, Sample, in_turns, measured_environment, photo, ratio, running
 from benchmarks._report import Row, pyplot, save_plot
 
 RUNS = 15
@@ -58,7 +58,7 @@ def _served(data: bytes) -> float:
 def _bare(path: Path) -> float:
     start = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path)]
-    subprocess.run(command, cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, env=measured_environment(), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -84,7 +84,7 @@ def _parts() -> dict[str, float]:
     result = subprocess.run(
         [sys.executable, "-c", _MARKS],
         cwd=ROOT,
-        env=clean_environment(),
+        env=measured_environment(),
         check=True,
         capture_output=True,
         encoding="utf-8",

@@ -3,9 +3,9 @@
     python -m benchmarks own-classes --photos PHOTOS [--neither DIR] [--recipes lite0 scratch finetune]
 
 PHOTOS holds a folder for each set, with train/, val/ and test/ in it and, beside them, lists of small training sets
-like train-100.txt (class/photo, a line each). DIR is a folder of photos of other things, split/kind/photo: the benchmark
-measures how many of them a model trained without them rejects, and 25 of its kinds are the classes of a larger set. Each
-run is `python -m export train --publish` in a process of its own, with an empty cache and one registry.
+like train-100.txt (class/photo, a line each). DIR is a folder of photos of other things, split/kind/photo: the
+benchmark measures how many of them a model trained without them rejects, and 25 of its kinds are the classes of a
+larger set. Each run is `python -m export train --publish` in a separate process, with an empty cache and one registry.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_a_half_created_environment_is_created_again(tmp_path: Path, monkeypatch
     venv.create(folder, with_pip=False)
     made: list[dict[str, object]] = []
     # pip itself takes seven seconds to install.
-    monkeypatch.setattr(dev.venv, "create", lambda target, **options: made.append({"at": target, **options}))
+    monkeypatch.setattr(venv, "create", lambda target, **options: made.append({"at": target, **options}))
     monkeypatch.setattr(dev, "ENVIRONMENT", folder)
     monkeypatch.setattr(dev, "PYTHON", folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
     assert dev.install([]) == 0

@@ -190,7 +190,7 @@ def test_docs_can_be_switched_off() -> None:
 def responses_of_every_kind(client: httpx.Client) -> dict[str, httpx.Response]:
     weights = client.get("/model/model.onnx")
     script = client.get("/app.js")
-    big = {"content": bytes(5_000_000), "headers": {"Content-Type": "image/jpeg"}}
+    big: dict[str, Any] = {"content": bytes(5_000_000), "headers": {"Content-Type": "image/jpeg"}}
     return {
         "JSON": client.get("/health"),
         "the page": client.get("/", headers={"Accept": "text/html"}),
@@ -253,7 +253,7 @@ def test_every_key_is_compared_in_constant_time_however_early_one_matches(
         compared.append((len(a), len(b)))
         return real(a, b)
 
-    monkeypatch.setattr(_security.hmac, "compare_digest", watched)
+    monkeypatch.setattr(hmac, "compare_digest", watched)
     check = _security.KeyCheck(["first-key", "k", "third-key" * 100])
     for sent in ("first-key", "third-key" * 100, "wrong", "f"):
         compared.clear()
@@ -370,7 +370,7 @@ FORGERIES = [
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_request_id_that_is_not_clean_is_replaced(client: httpx.Client, forgery: str) -> None:
     # Servers of HTTP refuse some of these by themselves; the next test sends them to one.
-    response = client.get("/health", headers={"X-Request-ID": forgery.encode()})
+    response = client.get("/health", headers={b"X-Request-ID": forgery.encode()})
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
@@ -413,7 +413,7 @@ def test_the_documentation_loads_nothing_from_strangers(client: httpx.Client) ->
 
 def test_nothing_phones_home_onnxruntime_does_unless_told_not_to(tmp_path: Path) -> None:
     # onnxruntime keeps what it means to send in its user's cache; in CI, and in tests of its own, it keeps quiet.
-    quiet = {name: "" for name in os.environ if name.startswith(("CI", "GITHUB_"))}
+    quiet: dict[str, Any] = {name: "" for name in os.environ if name.startswith(("CI", "GITHUB_"))}
     home = tmp_path / "home"
     home.mkdir()
     settings = quiet | {"HOME": str(home), "XDG_CACHE_HOME": "", "ORT_DISABLE_TELEMETRY": ""}

@@ -30,7 +30,7 @@ def test_env_example_lists_every_variable_with_its_meaning() -> None:
     listed = re.findall(r"^#? ?([A-Z_]+)=", text, re.MULTILINE)
     assert sorted(listed) == sorted(variables_read())
     for name in listed:
-        before = text[: re.search(rf"^#? ?{name}=", text, re.MULTILINE).start()].rstrip().splitlines()
+        before = re.split(rf"^#? ?{name}=", text, maxsplit=1, flags=re.MULTILINE)[0].rstrip().splitlines()
         assert before[-1].startswith("#"), f"{name} has no comment above it"
 
 

@@ -22,16 +22,9 @@ import psutil
 import pytest
 import yaml
 
+from benchmarks._platform import bare_environment, copy_checkout, run
 from tests.conftest import ROOT, free_port, require_program
-from tests.platforms.conftest import (
-    bare_environment,
-    compose_nginx,
-    copy_checkout,
-    platform_python,
-    run,
-    running_nginx,
-    tool,
-)
+from tests.platforms.conftest import compose_nginx, platform_python, running_nginx, tool
 
 pytestmark = pytest.mark.platform
 

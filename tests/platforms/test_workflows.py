@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks._platform import run
 from tests.conftest import ROOT, require, require_program
-from tests.platforms.conftest import run, tool
+from tests.platforms.conftest import tool
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 

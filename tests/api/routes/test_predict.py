@@ -114,7 +114,7 @@ def test_the_answers_carry_their_timings_and_a_request_id(client: httpx.Client, 
     ],
 )
 def test_bad_requests_get_a_sentence_that_says_what_to_do(
-    client: httpx.Client, request_options: dict[str, object], status: int, says: str
+    client: httpx.Client, request_options: dict[str, Any], status: int, says: str
 ) -> None:
     response = client.post("/predict", **request_options)
     assert response.status_code == status
