@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -269,7 +270,7 @@ def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
 ) -> None:
     with InProcess(API_KEYS=f"{KEY},other-secret-key", LOG_LEVEL=level) as client:
         files = {"file": ("private-name.jpg", cat_jpeg)}
-        sent = [
+        sent: list[dict[str, Any]] = [
             {"headers": {"X-API-Key": KEY}},
             {"headers": {"Authorization": f"Bearer {KEY}"}},
             {"headers": {"X-API-Key": "wrong-secret-guess"}},
