@@ -48,26 +48,6 @@ def test_an_allowed_origin_may_call_and_read(guarded: httpx.Client, origin: str)
     assert "Origin" in answer.headers["Vary"]
 
 
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "https://evil.example",
-        "https://good.example.evil.com",
-        "https://evilgood.example",
-        "https://good.example:8443",
-        "http://good.example",
-        "https://GOOD.example",
-        "http://localhost:5501",
-        "null",
-    ],
-)
-def test_any_other_origin_may_not(guarded: httpx.Client, origin: str) -> None:
-    response = preflight(guarded, origin)
-    assert response.status_code == 400
-    assert "Access-Control-Allow-Origin" not in response.headers
-    assert "Access-Control-Allow-Origin" not in guarded.get("/health", headers={"Origin": origin}).headers
-
-
 def test_errors_can_be_read_by_an_allowed_page_too(guarded: httpx.Client) -> None:
     response = guarded.post("/predict", headers={"Origin": GOOD})
     assert response.status_code == 401
@@ -117,15 +97,6 @@ def test_no_other_key_does(
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert says in response.json()["detail"]
-
-
-def test_a_key_in_the_url_is_refused_even_beside_a_right_one(guarded: httpx.Client, cat_jpeg: bytes) -> None:
-    for name in ("api_key", "X-API-Key", "token"):
-        response = guarded.post(
-            "/predict", params={name: KEY}, files={"file": cat_jpeg}, headers={"X-API-Key": KEY}
-        )
-        assert response.status_code == 401
-        assert "URL" in response.json()["detail"]
 
 
 def test_a_wrong_key_is_refused_before_the_body_is_read(guarded: httpx.Client) -> None:
@@ -296,11 +267,17 @@ def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
 
 
 @pytest.mark.parametrize(
-    "name", ["API_KEY", "Api-Key", "x-api-key", "KEY", "token", "access_token", "apikey"]
+    "name",
+    ["api_key", "API_KEY", "Api-Key", "x-api-key", "X-API-Key", "KEY", "token", "access_token", "apikey"],
 )
-def test_a_key_in_the_url_is_refused_under_every_usual_name(guarded: httpx.Client, name: str) -> None:
-    response = guarded.post("/predict", params={name: KEY}, headers={"X-API-Key": KEY})
+def test_a_key_in_the_url_is_refused_under_every_usual_name_even_beside_a_right_one(
+    guarded: httpx.Client, name: str, cat_jpeg: bytes
+) -> None:
+    response = guarded.post(
+        "/predict", params={name: KEY}, files={"file": cat_jpeg}, headers={"X-API-Key": KEY}
+    )
     assert response.status_code == 401
+    assert "URL" in response.json()["detail"]
     assert KEY not in response.text
 
 
@@ -319,6 +296,12 @@ def test_a_key_does_not_open_the_door_by_being_empty_or_long(guarded: httpx.Clie
     [
         "https://good.example.evil.com",
         "https://good.example@evil.com",
+        "https://evil.example",
+        "https://evilgood.example",
+        "https://good.example:8443",
+        "http://good.example",
+        "https://GOOD.example",
+        "http://localhost:5501",
         "https://evil.com#https://good.example",
         "https://good.example/",
         "https://good.example:443",
@@ -334,7 +317,7 @@ def test_a_key_does_not_open_the_door_by_being_empty_or_long(guarded: httpx.Clie
         "",
     ],
 )
-def test_no_look_alike_origin_is_let_in_by_any_kind_of_response(guarded: httpx.Client, origin: str) -> None:
+def test_no_other_origin_may_read_any_kind_of_response(guarded: httpx.Client, origin: str) -> None:
     headers = {"Origin": origin}
     answers = [
         preflight(guarded, origin),
@@ -343,6 +326,7 @@ def test_no_look_alike_origin_is_let_in_by_any_kind_of_response(guarded: httpx.C
         guarded.post("/predict", headers=headers),
         guarded.get("/model/model.onnx", headers=headers),
     ]
+    assert answers[0].status_code == 400
     for answer in answers:
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Access-Control-Allow-Credentials" not in answer.headers
