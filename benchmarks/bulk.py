@@ -21,7 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks._measure import ROOT, busy, clean_environment, machine, resident_kb
+from benchmarks._environment import clean_environment
+from benchmarks._measure import ROOT, busy, machine, resident_kb
 from benchmarks._report import HEADER, Row
 
 _POLL_S = 0.1
@@ -195,8 +196,8 @@ def cluster(nodes: int) -> Iterator[str]:
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
     from ray.cluster_utils import Cluster
 
-    node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 128 << 20}
-    made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+    node: dict[str, Any] = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 128 << 20}
+    made: Any = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
     try:
         for _ in range(nodes - 1):
             made.add_node(**node)

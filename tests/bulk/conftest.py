@@ -94,7 +94,8 @@ def noise(seed: int) -> bytes:
 def tar_of(files: dict[str, bytes], compression: str = "") -> bytes:
     """A tar with these files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=f"w:{compression}") as tar:
+    mode: Any = f"w:{compression}"
+    with tarfile.open(fileobj=buffer, mode=mode) as tar:
         for name, data in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(data)

@@ -73,8 +73,12 @@ class Cluster:
 
         assert bulk.ray_engine
 
-        node = {"num_cpus": 1, "node_ip_address": "127.0.0.1", "object_store_memory": 100 << 20}
-        self._ray = RayCluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+        node: dict[str, Any] = {
+            "num_cpus": 1,
+            "node_ip_address": "127.0.0.1",
+            "object_store_memory": 100 << 20,
+        }
+        self._ray: Any = RayCluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
         self._node = node
         self.second = self.add()
         self.address = self._ray.address
