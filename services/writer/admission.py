@@ -1,4 +1,4 @@
-"""Admission control: the engine gets as many generations as it can run; the others wait in order and know their place."""
+"""Admission control: as many generations as the engine can run; the others wait in order and know their place."""
 
 import asyncio
 import math

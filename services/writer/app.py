@@ -25,19 +25,20 @@ from services.writer.stream import EventStream, Out
 _HEALTH_AGE_S = 2.0
 
 _EVENTS = """event: start
-data: {"model": "gemma3:4b", "prompt": "listing-1", "draft": true, "notice": "Draft written by a machine. Check every fact before you use it."}
+data: {"model": "gemma3:4b", "prompt": "listing-1", "draft": true, "notice": "Draft written by a machine. ..."}
 
 event: delta
 data: {"text": "Meet Bella"}
 
 event: done
-data: {"finish_reason": "stop", "usage": {"prompt_tokens": 312, "completion_tokens": 141, "total_tokens": 453}, "draft": true}
+data: {"finish_reason": "stop", "usage": {"prompt_tokens": 312, "completion_tokens": 141, ...}, "draft": true}
 
 """
 _ERROR = {"application/json": {"example": {"detail": "A sentence that says what to do."}}}
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "Server-sent events: `queued` (place in the queue), `start`, `delta` (text), and at the end `done` or `error`.",
+        "description": "Server-sent events: `queued` (place in the queue), `start`, `delta` (text), and last `done` "
+        "or `error`.",
         "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EVENTS}},
     },
     401: {"description": "A key is needed.", "content": _ERROR},
@@ -114,7 +115,8 @@ def _add_routes(app: FastAPI, writer: Writer) -> None:
 
     known: list[Any] = [0.0, "", ""]
 
-    @app.api_route("/health", methods=["GET", "HEAD"], summary="Can it write now?")
+    @app.head("/health", include_in_schema=False)
+    @app.get("/health", summary="Can it write now?")
     async def health() -> JSONResponse:
         if monotonic() - known[0] > _HEALTH_AGE_S:
             known[1:] = await writer.engine.state()
@@ -130,7 +132,8 @@ def _add_routes(app: FastAPI, writer: Writer) -> None:
         }
         return JSONResponse(content, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
-    @app.api_route("/", methods=["GET", "HEAD"], summary="What it can do")
+    @app.head("/", include_in_schema=False)
+    @app.get("/", summary="What it can do")
     async def root() -> dict[str, Any]:
         return {
             "message": "Purrdict writer",

@@ -129,7 +129,7 @@ async def _body(headers: Headers, receive: Receive) -> bytes:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise ConnectionError
-                body += message.get("body", b"")
+                body += bytes(message.get("body", b""))
                 if len(body) > MAX_BODY_BYTES:
                     raise _too_large()
                 if not message.get("more_body"):

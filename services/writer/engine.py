@@ -6,8 +6,6 @@ came but the text itself: messages of engines hold addresses, paths and parts of
 
 import asyncio
 import json
-import logging
-import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -16,13 +14,11 @@ from typing import Any
 
 import httpx
 
-from services.writer.errors import WriterError
-from services.writer.lines import TooLong, lines
+from services.writer.lines import LineTooLongError, lines
+from services.writer.problems import Problems
 from services.writer.prompts import Messages
 from services.writer.settings import Settings
 from services.writer.thoughts import Thoughts
-
-log = logging.getLogger("writer")
 
 CONNECT_S = 5.0
 # Between two tokens of a text that has begun.
@@ -30,12 +26,8 @@ STALL_S = 60.0
 HEALTH_S = 3.0
 # No engine is asked for more at once, and an error's text is read for its kind only.
 _MAX_ERROR_BYTES = 65_536
-# A token is four characters of English, and up to eight of long words in some languages: beyond it the engine does not count.
+# A token is four characters of English, up to eight of long words elsewhere: beyond that the engine does not count.
 _CHARACTERS_PER_TOKEN = 8
-_RETRY_S = 30
-_CONTEXT = re.compile(
-    r"context (?:size|length|window)|context_length|exceed_context|too many tokens|prompt is too long", re.I
-)
 
 
 @dataclass
@@ -61,6 +53,7 @@ class Engine:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._problems = Problems(settings)
         near = settings.engine_is_near
         # Certificates take 5 MB and 20 ms, which plain http does not need: an empty context trusts nobody.
         https = settings.llm_url.startswith("https:")
@@ -110,21 +103,21 @@ class Engine:
                 async with asyncio.timeout(self._settings.first_token_s):
                     return await self._client.send(request, stream=True)
             except TimeoutError:
-                raise self._slow() from None
+                raise self._problems.slow() from None
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError) as error:
                 # An engine that was started anew has closed the connection that was kept open: once more, on a new one.
                 if attempt == 2:
-                    raise self._absent() from error
+                    raise self._problems.absent() from error
             except httpx.TransportError as error:
-                raise self._absent() from error
+                raise self._problems.absent() from error
         raise AssertionError("unreachable")
 
     async def _check(self, response: httpx.Response) -> None:
         if response.status_code != 200:
-            raise self._refusal(response, await _beginning(response))
+            raise self._problems.refusal(response, await _beginning(response))
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind != "text/event-stream":
-            raise self._garbage()
+            raise self._problems.garbage()
 
     async def _pieces(self, response: httpx.Response, max_tokens: int, text: Text) -> AsyncGenerator[str]:
         limit = max_tokens * _CHARACTERS_PER_TOKEN
@@ -136,11 +129,11 @@ class Engine:
                 async with asyncio.timeout(patience):
                     line = await anext(events, None)
             except TimeoutError:
-                raise self._slow() from None
-            except TooLong:
-                raise self._garbage() from None
+                raise self._problems.slow() from None
+            except LineTooLongError:
+                raise self._problems.garbage() from None
             except httpx.TransportError as error:
-                raise self._broken() from error
+                raise self._problems.broken() from error
             if line is None or line == "data: [DONE]" or line == "data:[DONE]":
                 break
             if not line.startswith("data:"):
@@ -155,7 +148,7 @@ class Engine:
                     text.finish_reason = "length"
                     return
         if not text.finish_reason:
-            raise self._broken()
+            raise self._problems.broken()
         if rest := thoughts.rest()[: limit - text.characters]:
             text.characters += len(rest)
             yield rest
@@ -165,7 +158,7 @@ class Engine:
         try:
             chunk = json.loads(data)
             if "error" in chunk:
-                raise self._failed(json.dumps(chunk["error"]))
+                raise self._problems.failed(json.dumps(chunk["error"]))
             if isinstance(usage := chunk.get("usage"), dict):
                 text.usage = Usage(*(_count(usage.get(name)) for name in Usage.__dataclass_fields__))
             piece = ""
@@ -174,7 +167,7 @@ class Engine:
                 if reason := choice.get("finish_reason"):
                     text.finish_reason = "length" if reason == "length" else "stop"
         except (ValueError, TypeError, AttributeError, RecursionError):
-            raise self._garbage() from None
+            raise self._problems.garbage() from None
         # Half a pair of surrogates in an engine's JSON is no character, and no client could be sent it.
         return piece.encode("utf-8", "replace").decode("utf-8")
 
@@ -190,79 +183,14 @@ class Engine:
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TransportError):
-            return "absent", self._absent().detail
+            return "absent", self._problems.absent().detail
         if response.status_code in (401, 403):
-            return "absent", self._refusal(response, "").detail
+            return "absent", self._problems.refusal(response, "").detail
         if response.status_code >= 500:
-            return "absent", self._failed("").detail
+            return "absent", self._problems.failed("").detail
         if _lists_models_without(content, self._settings.llm_model):
-            return "model missing", self._no_model().detail
+            return "model missing", self._problems.no_model().detail
         return "ready", ""
-
-    def _refusal(self, response: httpx.Response, content: str) -> WriterError:
-        status = response.status_code
-        log.warning("the engine refused a request", extra={"fields": {"engine_status": status}})
-        if status == 404:
-            return self._no_model()
-        if status in (401, 403):
-            return WriterError(
-                503, "The engine refuses the service's key. Its operator has to check LLM_API_KEY."
-            )
-        if status == 429:
-            after = _seconds(response.headers.get("retry-after"))
-            return WriterError(503, f"The engine has too much to do. Try again in {after} seconds.", after)
-        if status < 500 and _CONTEXT.search(content):
-            return _too_long()
-        if status < 500 and "model" in content and "not found" in content:
-            return self._no_model()
-        return self._failed(content)
-
-    def _absent(self) -> WriterError:
-        return WriterError(
-            503,
-            f"No engine answers at {self._settings.engine_host}. {how_to_get_one(self._settings)}",
-            _RETRY_S,
-        )
-
-    def _no_model(self) -> WriterError:
-        model = self._settings.llm_model
-        return WriterError(
-            503,
-            f"The engine has no model {model}. Get it with `ollama pull {model}`, or name another in LLM_MODEL.",
-        )
-
-    def _slow(self) -> WriterError:
-        return WriterError(
-            503,
-            "The engine takes too long to answer. Try again in a minute; a smaller model is faster.",
-            2 * _RETRY_S,
-        )
-
-    def _garbage(self) -> WriterError:
-        return WriterError(
-            502, "The engine answered with something that is no stream of chat completions. Check LLM_URL."
-        )
-
-    def _broken(self) -> WriterError:
-        return WriterError(502, "The engine broke off before the text was complete. Try again.", _RETRY_S)
-
-    def _failed(self, content: str) -> WriterError:
-        if _CONTEXT.search(content):
-            return _too_long()
-        return WriterError(
-            502, "The engine reports an error of its own; its log says which. Try again.", _RETRY_S
-        )
-
-
-def how_to_get_one(settings: Settings) -> str:
-    """One sentence for people who have no engine."""
-    return f"Install Ollama, run `ollama pull {settings.llm_model}` and `ollama serve`, or set LLM_URL to an engine that you have."
-
-
-def _too_long() -> WriterError:
-    return WriterError(
-        413, "The notes are too long for this model. Shorten them, or give the engine a larger context."
-    )
 
 
 async def _beginning(response: httpx.Response) -> str:
@@ -296,7 +224,3 @@ def _lists_models_without(content: str, model: str) -> bool:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and value >= 0 else None
-
-
-def _seconds(value: str | None) -> int:
-    return min(max(int(value), 1), 600) if value and re.fullmatch(r"[0-9]{1,9}", value) else _RETRY_S

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 MAX_LINE_BYTES = 262_144
 
 
-class TooLong(Exception):
+class LineTooLongError(Exception):
     """A line is longer than any event."""
 
 
@@ -14,7 +14,7 @@ async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
     """The lines of these bytes, without their ends; what is no UTF-8 is replaced.
 
     Raises:
-        TooLong: a line has more than MAX_LINE_BYTES.
+        LineTooLongError: a line has more than MAX_LINE_BYTES.
     """
     pending = b""
     async for piece in pieces:
@@ -22,6 +22,6 @@ async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[str]:
         for line in whole:
             yield line.rstrip(b"\r").decode("utf-8", "replace")
         if len(pending) > MAX_LINE_BYTES:
-            raise TooLong
+            raise LineTooLongError
     if pending:
         yield pending.rstrip(b"\r").decode("utf-8", "replace")

@@ -30,8 +30,8 @@ _TONES = {
 }
 _FIELDS = {"system": {"tone", "language", "length"}, "user": {"answer", "notes"}}
 
-# What chat templates take for their own marks: llama.cpp reads them in the middle of a text too, and whoever wrote them into
-# the notes would then speak as the system. Also the end of the notes, as the prompts mark it.
+# What chat templates take for their own marks: llama.cpp reads them in the middle of a text too, and whoever wrote
+# them into the notes would then speak as the system. Also the end of the notes, as the prompts mark it.
 _MARKS = re.compile(
     r"<(?=\||/?(?:notes|s|bos|eos|think|start_of_turn|end_of_turn|start_of_image|im_start|im_end|system|unused\d+)\s*>)"
     r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_CALLS)\])",
@@ -136,9 +136,12 @@ def _answer(answer: Answer | None) -> str:
     if answer is None:
         return ""
     if not answer.recognized:
-        return "A classifier did not recognize what the photo shows. Say nothing about the kind of animal unless the notes do."
+        return (
+            "A classifier did not recognize what the photo shows. Say nothing about the kind of animal unless the "
+            "notes do."
+        )
     sure = "" if answer.confidence is None else f" ({answer.confidence:.0%} sure)"
     return (
-        f"A classifier says that the photo shows: {harmless(answer.prediction)}{sure}. Where the notes say something else, the "
-        "notes are right. Do not mention the classifier."
+        f"A classifier says that the photo shows: {harmless(answer.prediction)}{sure}. Where the notes say something "
+        "else, the notes are right. Do not mention the classifier."
     )

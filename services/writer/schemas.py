@@ -102,8 +102,8 @@ class WriteRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     task: Task = Field(
-        description="`listing`: an adoption text. `email`: an e-mail from key points. `format`: tidies a text and changes no "
-        "fact. `restyle`: the same text in another tone."
+        description="`listing`: an adoption text. `email`: an e-mail from key points. `format`: tidies a text and "
+        "changes no fact. `restyle`: the same text in another tone."
     )
     notes: Annotated[
         str,

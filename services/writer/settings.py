@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 DEFAULT_URL = "http://127.0.0.1:11434"
 DEFAULT_MODEL = "gemma3:4b"
+PROMPTS = Path(__file__).with_name("prompts")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -31,7 +32,7 @@ class Settings:
     first_token_s: float = 120.0
     total_s: float = 300.0
     llm_seed: int | None = None
-    prompts_dir: Path = Path(__file__).with_name("prompts")
+    prompts_dir: Path = PROMPTS
     api_keys: tuple[str, ...] = field(default=(), repr=False)
     allowed_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
@@ -70,7 +71,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         first_token_s=float(_integer("LLM_FIRST_TOKEN_SECONDS", text, 120, 1, 3600)),
         total_s=float(_integer("WRITER_MAX_SECONDS", text, 300, 1, 3600)),
         llm_seed=None if seed < 0 else seed,
-        prompts_dir=_directory("PROMPTS_DIR", text, Settings.prompts_dir),
+        prompts_dir=_directory("PROMPTS_DIR", text, PROMPTS),
         api_keys=_keys(given.get("API_KEYS", "")),
         allowed_origins=_origins(text.get("ALLOWED_ORIGINS", "")),
         log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),

@@ -1,4 +1,4 @@
-"""Models that think aloud write <think>...</think> first, and some engines send it as text: no draft begins with that."""
+"""Some models think aloud in <think>...</think> first, and some engines send it as text: no draft begins with that."""
 
 _OPEN, _CLOSE = "<think>", "</think>"
 
