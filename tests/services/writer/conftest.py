@@ -95,11 +95,17 @@ class Call:
 Behaviour = Callable[[Call], Awaitable[None]]
 
 
+async def _lists_the_model(call: Call) -> None:
+    await call.respond(200, b'{"data": [{"id": "test-model"}]}')
+
+
 class FakeEngine:
     """An HTTP server that hands each request to a behaviour and closes the connection after it."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.behaviour = behaviour
+        self.models: Behaviour = _lists_the_model
+        self.address = ""
         self.calls: list[Call] = []
         self.called = asyncio.Condition()
 
@@ -111,7 +117,7 @@ class FakeEngine:
             call = Call(head[0].split()[1], headers, json.loads(content) if content else {}, writer)
             watching = asyncio.create_task(self._watch(reader, call))
             if call.path.endswith("/models"):
-                await call.respond(200, json.dumps({"data": [{"id": "test-model"}]}).encode())
+                await self.models(call)
             else:
                 async with self.called:
                     self.calls.append(call)
@@ -137,6 +143,11 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield  # Ctrl-C belongs to pytest
 
+    async def main_loop(self) -> None:
+        """Ends when told, and not up to a tenth of a second later."""
+        self.stop = asyncio.Event()
+        await self.stop.wait()
+
 
 @contextlib.asynccontextmanager
 async def running_writer(**environment: str) -> AsyncIterator[httpx.AsyncClient]:
@@ -153,6 +164,7 @@ async def running_writer(**environment: str) -> AsyncIterator[httpx.AsyncClient]
             yield client
     finally:
         server.should_exit = True
+        server.stop.set()
         await serving
 
 
@@ -163,8 +175,11 @@ async def service(
     """A client of the service, before an engine that behaves like this."""
     engine = FakeEngine(behaviour)
     listening = await asyncio.start_server(engine.handle, "127.0.0.1", 0)
-    address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    async with listening, running_writer(LLM_URL=address, LLM_MODEL="test-model", **environment) as client:
+    engine.address = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with (
+        listening,
+        running_writer(LLM_URL=engine.address, LLM_MODEL="test-model", **environment) as client,
+    ):
         yield client, engine
         for call in engine.calls:
             call._writer.close()
@@ -219,16 +234,16 @@ class RealEngine:
 
 
 @contextlib.contextmanager
-def running_engine(log: Path, context: int = 2048) -> Iterator[RealEngine]:
-    """Starts the real engine; WRITER_ENGINE_PYTHON names the Python that has its packages (.ci/writer installs them)."""
+def running_engine(log: Path, port: int | None = None) -> Iterator[RealEngine]:
+    """Starts the real engine; .ci/writer installs its packages, WRITER_ENGINE_PYTHON may name another Python."""
     python = os.environ.get("WRITER_ENGINE_PYTHON", str(ROOT / "build/writer/bin/python"))
     if not Path(python).exists():
         python = sys.executable
     found = subprocess.run([python, "-c", "import xllamacpp"], capture_output=True, check=False)
     if found.returncode:
         missing("xllamacpp is not installed: bash .ci/writer --install")
-    port = free_port()
-    command = [python, "tests/services/writer/engine.py", "--port", str(port), "--context", str(context)]
+    port = port or free_port()
+    command = [python, "tests/services/writer/engine.py", "--port", str(port), "--context", "2048"]
     with log.open("w") as output:
         process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=output, text=True)
     try:
