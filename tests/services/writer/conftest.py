@@ -228,8 +228,8 @@ class RealEngine:
     url: str
     process: subprocess.Popen[str]
 
-    def generating(self) -> bool:
-        slots = httpx.get(f"{self.url}/slots", timeout=10, trust_env=False).json()
+    def generating(self, client: httpx.Client) -> bool:
+        slots = client.get(f"{self.url}/slots", timeout=10).json()
         return any(slot["is_processing"] for slot in slots)
 
 
