@@ -68,9 +68,10 @@ class Database:
     def migrate(self) -> None:
         """Brings the schema up to date in one transaction: killed half-way, it has not happened.
 
-        Raises Unavailable, or RuntimeError when the database is newer than this code.
+        Raises Unavailable, also when the database is newer than this code.
         """
         from alembic import command
+        from alembic.util import CommandError
 
         if self.kind == "sqlite":
             with translated():
@@ -81,7 +82,12 @@ class Database:
                     # Waits for as long as another copy's migration takes.
                     connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
                     connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-                command.upgrade(alembic_config(connection), "head")
+                try:
+                    command.upgrade(alembic_config(connection), "head")
+                except CommandError as error:
+                    raise Unavailable(
+                        "The feedback database is of a newer version than this service. Whoever runs it must update it."
+                    ) from error
 
     def close(self) -> None:
         """Ends all connections."""
