@@ -12,7 +12,9 @@ from PIL import Image, ImageOps
 # Training looks at 224 pixels; this leaves room to crop and for larger inputs later.
 LONGEST_SIDE = 640
 QUALITY = 88
-MAX_PIXELS = 40_000_000
+# A JPEG is decoded at a fraction of its size; of other formats every pixel takes four bytes, and some of them twice.
+MAX_PIXELS = {"JPEG": 40_000_000}
+MAX_PIXELS_OTHERS = 16_000_000
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "AVIF")
 # Decoding takes memory: two photos at a time, however many requests there are.
 _DECODING = threading.BoundedSemaphore(2)
@@ -63,14 +65,14 @@ def clean(data: bytes) -> Photo:
 
 def _decode(data: bytes) -> Image.Image:
     opened = Image.open(io.BytesIO(data), formats=FORMATS)
-    if opened.width * opened.height > MAX_PIXELS:
-        raise PhotoError(f"The photo has more than {MAX_PIXELS // 1_000_000} million pixels. Shrink it first.")
-    # JPEG is decoded at a fraction of its size.
+    most = MAX_PIXELS.get(opened.format or "", MAX_PIXELS_OTHERS)
+    if opened.width * opened.height > most:
+        raise PhotoError(f"The photo has more than {most // 1_000_000} million pixels. Shrink it first.")
     opened.draft("RGB", (LONGEST_SIDE, LONGEST_SIDE))
     picture: Image.Image = ImageOps.exif_transpose(opened)
-    if picture.mode in ("RGBA", "LA", "PA", "P"):
-        picture = picture.convert("RGBA")
-        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
-    picture = picture.convert("RGB")
+    transparent = picture.mode in ("RGBA", "LA", "PA", "P")
+    picture = picture.convert("RGBA" if transparent else "RGB")
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS, reducing_gap=2.0)
+    if transparent:
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
     return picture

@@ -134,6 +134,7 @@ def test_csv_has_every_row_and_runs_nothing_in_a_spreadsheet(service: Service, m
     assert (rows[0]["agrees"], rows[0]["recognized"], rows[1]["correction"]) == ("false", "true", "")
 
 
+@pytest.mark.services
 def test_parquet_has_every_row_with_its_types(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet = require("pyarrow.parquet")
     monkeypatch.setattr(query, "CHUNK", 7)
