@@ -141,6 +141,9 @@ def _majority(
 
 
 def _is_wanted(photo: Decided, labels: Sequence[str] | None, left_out: Counter[str]) -> bool:
+    if Path(photo.label).name != photo.label or photo.label.startswith("."):
+        left_out["of labels that cannot be the name of a folder"] += 1
+        return False
     if labels is None or photo.label in labels or photo.label == NEITHER:
         return True
     left_out["of labels that were not asked for"] += 1

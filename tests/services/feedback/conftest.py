@@ -230,6 +230,7 @@ class Running:
 def running(folder: Path, port: int | None = None, python: str = sys.executable, **settings: str) -> Iterator[Running]:
     """Starts the command and waits until it listens."""
     port = port or free_port()
+    folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"log-{time.monotonic_ns()}"
     command = [python, "-m", "services.feedback", "serve", "--port", str(port)]
     values = {"FEEDBACK_DIR": str(folder), "FEEDBACK_SECRET": SECRET, "FEEDBACK_ADMIN_KEY": KEY, **settings}
