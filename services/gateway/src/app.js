@@ -1,6 +1,6 @@
 // The gateway as an object that listens nowhere yet: main.js serves it, tests build their own.
 
-import Fastify from "fastify";
+import Fastify, { LogController } from "fastify";
 import { randomUUID } from "node:crypto";
 import { ofClient, refuse } from "./errors.js";
 import { addHealth } from "./health.js";
@@ -24,8 +24,8 @@ export async function build(settings, { stream } = {}) {
       formatters: { level: (label) => ({ level: label.toUpperCase() }) },
     },
     // One line a request, without addresses, paths and headers: see `answered`.
-    disableRequestLogging: true,
-    trustProxy: settings.trustedHops || false,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: "request_id" }),
+    trustProxy: settings.trustedProxies.length ? settings.trustedProxies : false,
     genReqId: (raw) => (CLEAN_ID.test(raw.headers["x-request-id"] ?? "") ? raw.headers["x-request-id"] : randomUUID().replaceAll("-", "")),
     requestTimeout: settings.requestTimeoutMs,
     keepAliveTimeout: 30_000,
@@ -51,7 +51,7 @@ export async function build(settings, { stream } = {}) {
   app.setErrorHandler((error, request, reply) => {
     if (error.statusCode === 429) return refuse(reply, 429, error.detail);
     if (error.statusCode >= 400 && error.statusCode < 500) return refuse(reply, error.statusCode, `${error.message}.`);
-    request.log.error({ request_id: request.id, err: error }, "unhandled failure");
+    request.log.error({ err: error }, "unhandled failure");
     return refuse(reply, 502, `The gateway failed. Try again, and report the request id ${request.id} if it stays so.`);
   });
   app.setNotFoundHandler((_request, reply) => refuse(reply, 404, "There is nothing here."));
@@ -77,7 +77,7 @@ function answered(request, reply, counters) {
   const ms = Math.round(reply.elapsedTime * 100) / 100;
   const status = request.abandoned ? 499 : reply.statusCode;
   counters.answered(service, request.method, status, ms);
-  request.log.info({ request_id: request.id, method: request.method, service, status, total_ms: ms }, "request");
+  request.log.info({ method: request.method, service, status, total_ms: ms }, "request");
 }
 
 /** Answers on the bare connection: there is no request yet. */

@@ -66,17 +66,26 @@ export async function addProxy(app, settings, agent) {
       }
       inFlight[service] += 1;
       request.counted = service;
-      return reply.from(request.raw.url, {
-        getUpstream: () => upstream,
-        retriesCount: 1,
-        retryDelay: retryOnce,
-        rewriteRequestHeaders: (_request, headers) => requestHeaders(request, headers),
-        rewriteHeaders: (headers) => answerHeaders(headers, request),
-        onError: (_reply, { error }) => failed(request, reply, service, error),
-      });
+      return pass(request, reply, service, upstream);
     },
   });
   return inFlight;
+}
+
+function pass(request, reply, service, upstream) {
+  try {
+    return reply.from(request.raw.url.split("?", 1)[0], {
+      getUpstream: () => upstream,
+      retriesCount: 1,
+      retryDelay: retryOnce,
+      rewriteRequestHeaders: (_request, headers) => requestHeaders(request, headers),
+      rewriteHeaders: (headers) => answerHeaders(headers, request),
+      onError: (_reply, { error }) => failed(request, reply, service, error),
+    });
+  } catch {
+    // A path that would lead elsewhere, like /\\host/ or /../
+    return refuse(reply, 400, "The path of the request cannot be read.");
+  }
 }
 
 /** A connection that the service closed while the request was on its way: once more, where that changes nothing. */
@@ -113,6 +122,6 @@ function failed(request, reply, service, error) {
     return;
   }
   const { status, detail } = ofUpstream(service, error);
-  request.log.warn({ request_id: request.id, service, code: error.cause?.code ?? error.code }, "no answer");
+  request.log.warn({ service, code: error.cause?.code ?? error.code }, "no answer");
   refuse(reply, status, detail, { "retry-after": "5" });
 }

@@ -1,6 +1,23 @@
 // Settings: the only module that reads the environment. A value that cannot be used ends the start with its name.
 
+import { isIP } from "node:net";
+
 export class SettingsError extends Error {}
+
+const NETWORK_NAMES = ["loopback", "linklocal", "uniquelocal"];
+
+function proxies(value) {
+  const listed = value.split(",").map((one) => one.trim()).filter(Boolean);
+  for (const one of listed) {
+    const [address, length, ...rest] = one.split("/");
+    const bits = isIP(address) === 4 ? 32 : 128;
+    const known = isIP(address) && (length === undefined || (/^\d{1,3}$/.test(length) && +length <= bits)) && !rest.length;
+    if (!known && !NETWORK_NAMES.includes(one)) {
+      throw new SettingsError(`TRUSTED_PROXIES: write addresses or networks, like 10.0.0.0/8, or ${NETWORK_NAMES.join(", ")}.`);
+    }
+  }
+  return listed;
+}
 
 /**
  * @param {Record<string, string | undefined>} environment
@@ -42,8 +59,9 @@ export function load(environment = process.env) {
     // Of each client a minute: requests that make a service work, and all others.
     rateLimit: number("RATE_LIMIT", 60, 1, 1_000_000),
     rateLimitReads: number("RATE_LIMIT_READS", 600, 1, 10_000_000),
-    // Proxies of one's own in front of this one: so many addresses at the end of X-Forwarded-For are believed.
-    trustedHops: number("TRUSTED_HOPS", 0, 0, 10),
+    // Proxies of one's own in front of this one, as addresses or networks: what they say of who asks is believed. Not a
+    // number of them: whoever reaches the gateway past the proxy could then say anything.
+    trustedProxies: proxies(text("TRUSTED_PROXIES")),
     maxBodyBytes: number("MAX_BODY_BYTES", 50_000_000, 1, 10_000_000_000),
     mostInFlight: number("MOST_IN_FLIGHT", 256, 1, 100_000),
     requestTimeoutMs: number("REQUEST_TIMEOUT_S", 60, 1, 3600) * 1000,
