@@ -4,6 +4,7 @@ to date.
     python3 dev.py serve            the classifier and its page on http://127.0.0.1:8000
     python3 dev.py test             the default tests
     python3 dev.py train PHOTOS     a model of your own classes: trained, measured and published in a minute
+    python3 dev.py feedback         what people correct, kept: http://127.0.0.1:8001/feedback/owner/
     python3 dev.py install          only the environment of the tests
 
 PHOTOS holds a folder of photos for each class. Whatever follows goes to the program itself: `python3 dev.py serve
@@ -27,13 +28,15 @@ SUPPORTED = ((3, 11), (3, 14))
 # Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
-TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt", "-c", "requirements.in"]
+FEEDBACK = ["-r", "services/feedback/requirements.txt"]
+TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt", *FEEDBACK, "-c", "requirements.in"]
 # Command → the steps that install what it needs, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
     "test": ([LOCKED, TOOLS], ["-m", "pytest"]),
     # -P: a folder called export where the user is would be taken for the program.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
+    "feedback": ([FEEDBACK], ["-m", "services.feedback", "serve"]),
     "install": ([LOCKED, TOOLS], ["-c", "pass"]),
 }
 
