@@ -132,6 +132,9 @@ def _add_routes(app: FastAPI, writer: Writer) -> None:
         }
         return JSONResponse(content, 200 if ready else 503, headers={"Cache-Control": "no-store"})
 
+    # Also beside POST /write: behind a gateway that is the only path of this service.
+    @app.head("/write", include_in_schema=False)
+    @app.get("/write", include_in_schema=False)
     @app.head("/", include_in_schema=False)
     @app.get("/", summary="What it can do")
     async def root() -> dict[str, Any]:
@@ -153,9 +156,14 @@ def _add_routes(app: FastAPI, writer: Writer) -> None:
             "limits": {"notes": MAX_NOTES},
         }
 
+    @app.api_route("/write/docs", methods=["GET", "HEAD"], include_in_schema=False)
     @app.api_route("/docs", methods=["GET", "HEAD"], include_in_schema=False)
     async def docs() -> HTMLResponse:
         return HTMLResponse(documentation(app.openapi()))
+
+    @app.get("/write/openapi.json", include_in_schema=False)
+    async def openapi() -> JSONResponse:
+        return JSONResponse(app.openapi())
 
 
 async def _unusable(_: Request, error: Exception) -> JSONResponse:

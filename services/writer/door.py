@@ -26,7 +26,7 @@ log = logging.getLogger("writer")
 
 BODY_S = 20.0
 _CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_PATHS = ("/", "/write", "/health", "/docs", "/openapi.json")
+_PATHS = ("/", "/write", "/health", "/docs", "/openapi.json", "/write/docs", "/write/openapi.json")
 _CLIENT_LEFT = 499  # nginx's name for it; in the log only
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -38,7 +38,9 @@ class Problems:
             after = _seconds(response.headers.get("retry-after"))
             return WriterError(503, f"The engine has too much to do. Try again in {after} seconds.", after)
         if status == 503:
-            return WriterError(503, f"The engine is still loading its model. Try again in {RETRY_S} seconds.", RETRY_S)
+            return WriterError(
+                503, f"The engine is still loading its model. Try again in {RETRY_S} seconds.", RETRY_S
+            )
         if status < 500 and _CONTEXT.search(content):
             return _too_long()
         if status < 500 and "model" in content and "not found" in content:

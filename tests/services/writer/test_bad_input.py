@@ -210,7 +210,7 @@ async def test_the_log_knows_how_long_and_how_much_but_not_what(caplog: pytest.L
             await client.post("/write", json={"task": "email", "notes": "SECRET-NOTES"})
         await client.post("/write", json={"task": "SECRET-NOTES", "SECRET-NOTES": 1})
         await client.get("/SECRET-NOTES?q=SECRET-NOTES")
-        await client.get("/write?notes=SECRET-NOTES")
+        await client.put("/write?notes=SECRET-NOTES")
     # Of libraries only warnings are logged (start_logging); the client in this process is one of them.
     kept = [
         record for record in caplog.records if record.name == "writer" or record.levelno >= logging.WARNING
@@ -254,7 +254,11 @@ async def test_the_service_describes_itself() -> None:
         page = await client.get("/docs")
         head = await client.head("/")
         lost = await client.get("/nowhere")
-        wrong = await client.get("/write")
+        wrong = await client.put("/write")
+        for path in ("write", "write/docs", "write/openapi.json"):
+            # All that a gateway passes on to this service begins with /write.
+            alone = {"write": "/", "write/docs": "/docs", "write/openapi.json": "/openapi.json"}[path]
+            assert (await client.get(f"/{path}")).text == (await client.get(alone)).text
     assert root["endpoints"]["write"] == "/write"
     assert root["tasks"] == ["listing", "email", "format", "restyle"]
     assert root["languages"]["ar"] == "Arabic"
