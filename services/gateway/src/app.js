@@ -36,8 +36,6 @@ export async function build(settings, { stream } = {}) {
     frameworkErrors: (_error, _request, reply) => refuse(reply, 400, "The address of the request cannot be read."),
     exposeHeadRoutes: true,
   });
-  app.decorateRequest("counted", null);
-  app.decorateRequest("abandoned", false);
   const agent = agentFor(settings);
   let inFlight = {};
   const counters = metrics(() => inFlight);
@@ -46,8 +44,9 @@ export async function build(settings, { stream } = {}) {
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     addCors(settings.allowedOrigins, request, reply);
+    // Fires however it ends: answered, broken off, or left by the client.
+    reply.raw.once("close", () => answered(request, reply, counters));
   });
-  app.addHook("onResponse", async (request, reply) => answered(request, reply, counters));
   app.setErrorHandler((error, request, reply) => {
     if (error.statusCode === 429) return refuse(reply, 429, error.detail);
     if (error.statusCode >= 400 && error.statusCode < 500) return refuse(reply, error.statusCode, `${error.message}.`);
@@ -75,9 +74,11 @@ function addCors(origins, request, reply) {
 function answered(request, reply, counters) {
   const service = serviceOf(request.url);
   const ms = Math.round(reply.elapsedTime * 100) / 100;
-  const status = request.abandoned ? 499 : reply.statusCode;
+  const whole = reply.raw.writableFinished;
+  // 499 is nginx's name for a client that left before it was answered.
+  const status = whole || reply.raw.headersSent ? reply.raw.statusCode : 499;
   counters.answered(service, request.method, status, ms);
-  request.log.info({ method: request.method, service, status, total_ms: ms }, "request");
+  request.log.info({ method: request.method, service, status, ...(whole ? {} : { broken: true }), total_ms: ms }, "request");
 }
 
 /** Answers on the bare connection: there is no request yet. */

@@ -1,5 +1,6 @@
 // Passes requests on to the services, streaming both ways: no body is ever held whole.
 
+import { PassThrough } from "node:stream";
 import replyFrom from "@fastify/reply-from";
 import { Agent } from "undici";
 import { ofUpstream, refuse } from "./errors.js";
@@ -44,12 +45,13 @@ export async function addProxy(app, settings, agent) {
   const inFlight = { api: 0, feedback: 0, writer: 0 };
   // Bodies stay streams, whatever they say that they are.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
+  app.addContentTypeParser("*", (_request, payload, done) => done(null, separate(payload)));
+  app.addHook("onSend", async (request, reply) => {
+    // To close under what the client is still sending would destroy the answer on its way: see `separate`.
+    if (!request.raw.complete) reply.removeHeader("connection");
+  });
   await app.register(replyFrom, { undici: agent, disableRequestLogging: true });
 
-  app.addHook("onResponse", async (request) => {
-    if (request.counted) inFlight[request.counted] -= 1;
-  });
   app.route({
     method: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
     url: "/*",
@@ -65,11 +67,29 @@ export async function addProxy(app, settings, agent) {
         return refuse(reply, 503, "Too many requests are waiting. Try again in a few seconds.", { "retry-after": "5" });
       }
       inFlight[service] += 1;
-      request.counted = service;
+      reply.raw.once("close", () => (inFlight[service] -= 1));
       return pass(request, reply, service, upstream);
     },
   });
   return inFlight;
+}
+
+/**
+ * The body as a stream of its own. A service may refuse an upload before it has come; undici then destroys what it was
+ * sending, which must not be the client's connection: the rest is read and thrown away, within the request's time, and
+ * the client hears why.
+ * @param {import("node:http").IncomingMessage} payload
+ */
+function separate(payload) {
+  const body = new PassThrough();
+  body.on("error", () => {}).once("close", () => {
+    payload.unpipe(body);
+    if (!payload.destroyed) payload.resume();
+  });
+  payload.on("error", () => {}).once("close", () => {
+    if (!payload.complete) body.destroy(new Error("the client left"));
+  });
+  return payload.pipe(body);
 }
 
 function pass(request, reply, service, upstream) {
@@ -114,11 +134,10 @@ function answerHeaders(headers, request) {
 }
 
 function failed(request, reply, service, error) {
-  if (request.raw.destroyed && !request.raw.complete) {
-    // The client left in the middle of its upload: nobody is there to be answered.
+  if (request.raw.socket.destroyed) {
+    // The client left, mostly in the middle of its upload: nobody is there to be answered.
     reply.hijack();
     reply.raw.destroy();
-    request.abandoned = true;
     return;
   }
   const { status, detail } = ofUpstream(service, error);

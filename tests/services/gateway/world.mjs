@@ -28,7 +28,11 @@ export async function service(t, handler) {
 /** Answers with what it was asked. */
 export async function echo(request, response) {
   let bytes = 0;
-  for await (const part of request) bytes += part.length;
+  try {
+    for await (const part of request) bytes += part.length;
+  } catch {
+    return; // the client left
+  }
   response.setHeader("content-type", "application/json");
   response.end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers, bytes }));
 }
