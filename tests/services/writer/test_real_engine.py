@@ -9,7 +9,7 @@ import re
 import statistics
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -236,6 +236,34 @@ def test_the_first_token_is_at_most_10_ms_later_than_the_engines(tmp_path: Path)
     assert len(times) == runs
     assert statistics.median(times) <= 10
     assert memory <= 60
+
+
+def test_a_service_that_is_ended_frees_the_engine(tmp_path: Path) -> None:
+    async def falls_asleep(call: Call) -> None:
+        await call.begin()
+        await call.send(delta("Once"))
+        await call.left.wait()
+
+    async def scenario(address: str, port: int, end: Callable[[], None]) -> float:
+        engine = FakeEngine(falls_asleep)
+        listening = await asyncio.start_server(engine.handle, "127.0.0.1", port)
+        client = httpx.AsyncClient(base_url=address, trust_env=False)
+        async with listening, client, writing(client) as events:
+            await anext(events)
+            end()
+            began = asyncio.get_running_loop().time()
+            await engine.calls[0].left.wait()
+        return engine.calls[0].left_at - began
+
+    port = free_port()
+    with serving(tmp_path / "log", LLM_URL=f"http://127.0.0.1:{port}", LLM_MODEL="test-model") as (
+        address,
+        process,
+    ):
+        seconds = asyncio.run(asyncio.wait_for(scenario(address, port, process.terminate), LIMIT_S))
+        process.wait(timeout=10)
+    # `docker stop` kills after ten; until then a text that is nearly complete may be completed.
+    assert seconds < 9
 
 
 def test_the_quality_table_of_a_model_that_is_too_small(real_engine: RealEngine) -> None:
