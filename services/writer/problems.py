@@ -41,8 +41,6 @@ class Problems:
             return WriterError(
                 503, f"The engine is still loading its model. Try again in {RETRY_S} seconds.", RETRY_S
             )
-        if status < 500 and _CONTEXT.search(content):
-            return _too_long()
         if status < 500 and "model" in content and "not found" in content:
             return self.no_model()
         return self.failed(content)

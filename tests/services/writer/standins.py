@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -73,6 +74,11 @@ def docker_program() -> str:
     return "/usr/bin/docker" if Path("/usr/bin/docker").exists() else require_program("docker")
 
 
+def _storage() -> str:
+    """vfs works everywhere and copies every layer whole."""
+    return "overlay2" if "overlay" in Path("/proc/filesystems").read_text() else "vfs"
+
+
 @contextlib.contextmanager
 def running_docker(folder: Path) -> Iterator[Docker]:
     """Starts an engine with its data in `folder`, and ends it with everything that it runs."""
@@ -82,7 +88,7 @@ def running_docker(folder: Path) -> Iterator[Docker]:
     command = [
         require_program("dockerd"),
         "--storage-driver",
-        "vfs",
+        _storage(),
         "--bridge",
         "none",
         "--iptables=false",
@@ -114,35 +120,45 @@ def running_docker(folder: Path) -> Iterator[Docker]:
             process.wait(timeout=60)
 
 
+def debian(root: Path) -> None:
+    """Lays a small Debian into `root`; the first time it comes from the mirror that the machine's apt uses."""
+    kept = ROOT / "build/standins/bookworm.tar"
+    if not kept.exists():
+        found = subprocess.run(
+            ["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True, check=False
+        ).stdout.split()
+        mirror = found[0] if found else "http://deb.debian.org/debian"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
+            fresh = Path(folder, "root")
+            command = [
+                require_program("debootstrap"),
+                "--variant=minbase",
+                f"--include={_PACKAGES}",
+                "bookworm",
+            ]
+            result = subprocess.run(
+                [*command, str(fresh), mirror], capture_output=True, text=True, timeout=1200, check=False
+            )
+            assert result.returncode == 0, result.stdout[-3000:]
+            shutil.rmtree(fresh / "var/cache/apt")
+            subprocess.run(["tar", "-C", fresh, "-cf", f"{folder}/tar", "."], check=True)
+            Path(folder, "tar").rename(kept)
+    root.mkdir()
+    subprocess.run(["tar", "-C", root, "-xpf", kept], check=True)
+
+
 def make_root(folder: Path, python: str) -> Path:
     """A Debian with this Python in /usr/local and the machine's way to the package index."""
     root = folder / "root"
-    found = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(SITE)"], capture_output=True, text=True, check=False
-    ).stdout.split()
-    mirror = found[0] if found else "http://deb.debian.org/debian"
-    command = [
-        require_program("debootstrap"),
-        "--variant=minbase",
-        f"--include={_PACKAGES}",
-        "bookworm",
-        str(root),
-        mirror,
-    ]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-    assert result.returncode == 0, result.stdout[-3000:]
-    shutil.rmtree(root / "var/cache/apt")
-    base = Path(
-        subprocess.run(
-            [python, "-c", "import sys; print(sys.base_prefix)"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-    )
+    debian(root)
+    where = [python, "-c", "import sys; print(sys.base_prefix)"]
+    base = Path(subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip())
     skip = shutil.ignore_patterns("test", "__pycache__", "*.a", "site-packages", "idlelib", "tkinter")
     for name in ("bin", "lib"):
         shutil.copytree(
             base / name, root / "usr/local" / name, symlinks=True, dirs_exist_ok=True, ignore=skip
         )
-    # Bundled for `python -m venv`.
     (root / "usr/local/lib/python3.12/site-packages").mkdir(exist_ok=True)
     (root / "usr/local/bin/python").unlink(missing_ok=True)
     (root / "usr/local/bin/python").symlink_to("python3.12")

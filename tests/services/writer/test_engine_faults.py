@@ -1,5 +1,6 @@
 """Every way in which an engine can fail: the client gets a sentence, and the place at the engine is free again."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
@@ -42,6 +43,14 @@ async def hangs_up(call: Call) -> None:
     """Takes the request and closes the connection."""
 
 
+async def line_without_end(call: Call) -> None:
+    await call.begin()
+    await call.send(b"data: ")
+    while not call.left.is_set():
+        await call.send(b"x" * 65_536)
+        await asyncio.sleep(0)
+
+
 OVERFLOW = {
     "code": 400,
     "type": "exceed_context_size_error",
@@ -69,7 +78,7 @@ REFUSALS = {
     "events that are no JSON": (streams(b"data: {oh no\n\n"), 502, "no stream of chat completions"),
     "events of other JSON": (streams(b"data: [1, 2]\n\n"), 502, "no stream of chat completions"),
     "bytes that are no text": (streams(b"\xff\xfe\x00\x01" * 5000), 502, "broke off"),
-    "a line without an end": (streams(b"data: " + b"x" * 300_000), 502, "no stream of chat completions"),
+    "a line without an end": (line_without_end, 502, "no stream of chat completions"),
     "an error as an event": (
         streams(b'data: {"error": {"message": "out of memory"}}\n\n'),
         502,
