@@ -25,22 +25,27 @@ _PACKAGES = (
     "libuuid1,libgomp1"
 )
 
-OLLAMA = r'''#!/usr/local/bin/python3.12
-"""Stands in for Ollama: `serve` is llama.cpp's server with SmolLM2, and there is no other model."""
-import os, pathlib, sys, time, urllib.request
-
-command = sys.argv[1]
-if command == "serve":
+OLLAMA = r'''#!/bin/bash
+# Stands in for Ollama: `serve` is llama.cpp's server with SmolLM2, and there is no other model.
+set -euo pipefail
+answers() {
+  address=${OLLAMA_HOST:-http://127.0.0.1:11434}
+  address=${address#http://}
+  exec 3<>"/dev/tcp/${address%:*}/${address##*:}"
+  printf 'GET /v1/models HTTP/1.0\r\n\r\n' >&3
+  read -r status <&3
+  [[ $status == *" 200 "* ]]
+}
+case $1 in
+  serve)
     # The folder of models is a volume, the only place where it may write.
-    pathlib.Path("/root/.ollama/models").mkdir(parents=True, exist_ok=True)
-    os.execv(sys.executable, [sys.executable, "/opt/engine/engine.py", "--host", "0.0.0.0", "--port", "11434"])
-address = os.environ.get("OLLAMA_HOST", "http://127.0.0.1:11434")
-if command == "show":
-    sys.exit(f"Error: model '{sys.argv[2]}' not found")
-print(urllib.request.urlopen(f"{address}/v1/models", timeout=4).status)
-if command == "pull":
-    time.sleep(1)
-    print(f"pulling {sys.argv[2]}: success")
+    mkdir -p /root/.ollama/models
+    exec python3.12 /opt/engine/engine.py --host 0.0.0.0 --port 11434
+    ;;
+  list) answers ;;
+  show) echo "Error: model '$2' not found" >&2; exit 1 ;;
+  pull) answers; sleep 1; echo "pulling $2: success" ;;
+esac
 '''
 
 
