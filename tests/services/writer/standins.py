@@ -25,7 +25,7 @@ _PACKAGES = (
     "libuuid1,libgomp1"
 )
 
-OLLAMA = r'''#!/bin/bash
+OLLAMA = r"""#!/bin/bash
 # Stands in for Ollama: `serve` is llama.cpp's server with SmolLM2, and there is no other model.
 set -euo pipefail
 answers() {
@@ -46,7 +46,7 @@ case $1 in
   show) echo "Error: model '$2' not found" >&2; exit 1 ;;
   pull) answers; sleep 1; echo "pulling $2: success" ;;
 esac
-'''
+"""
 
 
 class Docker:

@@ -1,13 +1,16 @@
 """The writer starts, builds and is read alone: nothing of the rest of the project, nothing that is not in its lock."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
-from tests.services.writer.test_commands import environment
+from tests.services.writer.test_commands import environment, serving
 from tests.test_boundaries import imports_of
 
 HOME = ROOT / "services/writer"
@@ -69,6 +72,22 @@ def test_the_image_takes_the_whole_service_and_runs_as_nobody_of_importance() ->
     assert "USER 1000" in dockerfile
     base = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
     assert set(base) == set(re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+
+
+def test_the_images_health_check_tells_a_service_from_none(tmp_path: Path) -> None:
+    text = (HOME / "Dockerfile").read_text()
+    command = json.loads(re.search(r"^    CMD (\[.*\])$", text, re.MULTILINE)[1])  # type: ignore[index]
+
+    def check(port: str) -> int:
+        own = {"PORT": port, "PATH": os.environ["PATH"]}
+        return subprocess.run(
+            [sys.executable, *command[1:]], env=own, capture_output=True, check=False
+        ).returncode
+
+    with serving(tmp_path / "log", LLM_URL="http://127.0.0.1:9") as (address, _):
+        port = address.rsplit(":", 1)[1]
+        assert check(port) == 0
+    assert check(port) != 0
 
 
 def test_the_deployed_function_leaves_it_out() -> None:
