@@ -1,0 +1,207 @@
+"""Corrections → folders of photos that `export train` learns from.
+
+    DIR/train/LABEL/PHOTO.jpg     what people say a photo shows: corrections, and answers that were right
+    DIR/test/LABEL/PHOTO.jpg      with --test-percent, always the same photos
+    DIR/neither/PHOTO.jpg         those that show none of the labels: export train --neither DIR/neither
+    DIR/feedback.json             what was written, and what was left out
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from services.feedback.database import Database
+from services.feedback.schema import NEITHER, feedback, photos
+from services.feedback.settings import Settings
+
+MANIFEST = "feedback.json"
+_PAGE, _FETCHED = 500, 50
+_NAME = re.compile(r"[0-9a-f]{24}\.jpg")
+_REPORT_S = 5.0
+
+
+class ExportError(Exception):
+    """Nothing can be exported; the message says why."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A photo, what the majority says it shows, and where its bytes are."""
+
+    sha256: str
+    label: str
+    seq: int
+
+
+def export(
+    settings: Settings, out: Path, *, labels: Sequence[str] | None = None, minimum: int = 1, test_percent: int = 0
+) -> Counter[str]:
+    """Writes the photos below `out`, and says what it did; returns how many there are of each label.
+
+    What is there already is kept, and what was deleted from the database since is taken away: after Ctrl-C, run it again.
+
+    Raises ExportError or Unavailable.
+    """
+    _check(out)
+    database = Database(settings.database_url)
+    found: Counter[str] = Counter()
+    left_out: Counter[str] = Counter()
+    wanted: set[Path] = set()
+    start = last = time.monotonic()
+    try:
+        for decided in _decide(database, minimum, labels, left_out):
+            missing: list[tuple[Path, int]] = []
+            for photo in decided:
+                path = _path(out, photo, test_percent)
+                wanted.add(path)
+                found[photo.label] += 1
+                if not path.exists():
+                    missing.append((path, photo.seq))
+            for first in range(0, len(missing), _FETCHED):
+                _fetch(database, missing[first : first + _FETCHED])
+            if time.monotonic() - last > _REPORT_S:
+                last = time.monotonic()
+                print(f"  {sum(found.values()):,} photos, {sum(found.values()) / (last - start):,.0f} a second",
+                      file=sys.stderr, flush=True)  # fmt: skip
+        removed = _remove_others(out, wanted)
+        _manifest(out, found, left_out)
+    except OSError as error:
+        raise ExportError(f"{error.filename or out}: {error.strerror}") from error
+    finally:
+        database.close()
+    _report(out, found, left_out, removed)
+    return found
+
+
+def _check(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out} is no folder.")
+    if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
+        raise ExportError(
+            f"{out} holds other things, which an export must not change. Name a folder of its own, say corrections, "
+            f"and train on both: python3 dev.py train {out} corrections"
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / MANIFEST).exists():
+            (out / MANIFEST).write_text("{}\n", encoding="utf-8")
+    except OSError as error:
+        raise ExportError(f"{out}: {error.strerror}") from error
+
+
+def _decide(
+    database: Database, minimum: int, labels: Sequence[str] | None, left_out: Counter[str]
+) -> Iterator[list[Decided]]:
+    """What each photo shows, some hundred photos at a time, in the order of their hashes."""
+    after = ""
+    c = feedback.c
+    while True:
+        with database.reading() as connection:
+            page = connection.scalars(
+                sa.select(c.photo_sha256).where(c.photo_sha256 > after).distinct()
+                .order_by(c.photo_sha256).limit(_PAGE)
+            ).all()  # fmt: skip
+            if not page:
+                return
+            votes = connection.execute(
+                sa.select(c.photo_sha256, c.truth, sa.func.count(), sa.func.min(c.seq))
+                .where(c.photo_sha256 > after, c.photo_sha256 <= page[-1])
+                .group_by(c.photo_sha256, c.truth)
+            ).all()
+        after = page[-1]
+        by_photo: dict[str, list[tuple[str, int, int]]] = {}
+        for sha256, truth, count, seq in votes:
+            by_photo.setdefault(sha256, []).append((truth, count, seq))
+        decided = [_majority(sha256, opinions, minimum, left_out) for sha256, opinions in by_photo.items()]
+        yield [photo for photo in decided if photo and _is_wanted(photo, labels, left_out)]
+
+
+def _majority(
+    sha256: str, opinions: list[tuple[str, int, int]], minimum: int, left_out: Counter[str]
+) -> Decided | None:
+    opinions = sorted(opinions, key=lambda opinion: -opinion[1])
+    label, count, seq = opinions[0]
+    if len(opinions) > 1 and opinions[1][1] == count:
+        left_out["on which people do not agree"] += 1
+    elif count < minimum:
+        left_out[f"with fewer than {minimum} opinions that agree"] += 1
+    else:
+        return Decided(sha256, label, seq)
+    return None
+
+
+def _is_wanted(photo: Decided, labels: Sequence[str] | None, left_out: Counter[str]) -> bool:
+    if Path(photo.label).name != photo.label or photo.label.startswith("."):
+        left_out["of labels that cannot be the name of a folder"] += 1
+        return False
+    if labels is None or photo.label in labels or photo.label == NEITHER:
+        return True
+    left_out["of labels that were not asked for"] += 1
+    return False
+
+
+def _path(out: Path, photo: Decided, test_percent: int) -> Path:
+    name = f"{photo.sha256[:24]}.jpg"
+    if photo.label == NEITHER:
+        return out / NEITHER / name
+    # By its hash: a photo that was once for testing is never trained on.
+    split = "test" if int(photo.sha256[-8:], 16) % 100 < test_percent else "train"
+    return out / split / photo.label / name
+
+
+def _fetch(database: Database, missing: list[tuple[Path, int]]) -> None:
+    with database.reading() as connection:
+        query = sa.select(photos.c.seq, photos.c.jpeg).where(photos.c.seq.in_([seq for _, seq in missing]))
+        jpegs = {seq: jpeg for seq, jpeg in connection.execute(query)}
+    for path, seq in missing:
+        if seq in jpegs:  # deleted a moment ago otherwise
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft = path.with_suffix(".part")
+            draft.write_bytes(jpegs[seq])
+            os.replace(draft, path)
+
+
+def _remove_others(out: Path, wanted: set[Path]) -> int:
+    """Takes away photos of earlier exports that are none of these: deleted since, or shown to be something else."""
+    removed = 0
+    for place in ("train/*", "test/*", NEITHER):
+        for folder in out.glob(place):
+            for path in folder.iterdir():
+                if (_NAME.fullmatch(path.name) or path.suffix == ".part") and path not in wanted:
+                    path.unlink()
+                    removed += 1
+            if place != NEITHER and not any(folder.iterdir()):
+                folder.rmdir()
+    return removed
+
+
+def _manifest(out: Path, found: Counter[str], left_out: Counter[str]) -> None:
+    text = json.dumps({"photos": found, "left_out": left_out}, ensure_ascii=False, indent=2, sort_keys=True)
+    (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def _report(out: Path, found: Counter[str], left_out: Counter[str], removed: int) -> None:
+    width = max([len(label) for label in found] + [5])
+    for label, count in sorted(found.items()):
+        print(f"{label:<{width}}  {count:>7,}")
+    for reason, count in sorted(left_out.items()):
+        print(f"- left out: {count:,} photos {reason}")
+    if removed:
+        print(f"- taken away: {removed:,} photos of an earlier export that are not in the database any more")
+    if not found:
+        print("There are no photos yet: people send them with consent=true.")
+        return
+    neither = f" --neither {out / NEITHER}" if found[NEITHER] else ""
+    if len([label for label in found if label != NEITHER]) > 1:
+        print(f"train on them:  python3 dev.py train {out}{neither}")
+    print(f"with your own:  python3 dev.py train photos {out}{neither}")
