@@ -1,9 +1,9 @@
 """Corrections → folders of photos that `export train` learns from.
 
-    DIR/train/LABEL/PHOTO.jpg     what people say a photo shows: corrections, and answers that were right
-    DIR/test/LABEL/PHOTO.jpg      with --test-percent, always the same photos
-    DIR/neither/PHOTO.jpg         those that show none of the labels: export train --neither DIR/neither
-    DIR/feedback.json             what was written, and what was left out
+DIR/train/LABEL/PHOTO.jpg     what people say a photo shows: corrections, and answers that were right
+DIR/test/LABEL/PHOTO.jpg      with --test-percent, always the same photos
+DIR/neither/PHOTO.jpg         those that show none of the labels: export train --neither DIR/neither
+DIR/feedback.json             what was written, and what was left out
 """
 
 from __future__ import annotations
@@ -44,13 +44,19 @@ class Decided:
 
 
 def export(
-    settings: Settings, out: Path, *, labels: Sequence[str] | None = None, minimum: int = 1, test_percent: int = 0
+    settings: Settings,
+    out: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    minimum: int = 1,
+    test_percent: int = 0,
 ) -> Counter[str]:
     """Writes the photos below `out`, and says what it did; returns how many there are of each label.
 
-    What is there already is kept, and what was deleted from the database since is taken away: after Ctrl-C, run it again.
+    What is there already is kept, and what was deleted from the database since is taken away: after Ctrl-C, run
+    it again.
 
-    Raises ExportError or Unavailable.
+    Raises ExportError or UnavailableError.
     """
     _check(out)
     database = Database(settings.database_url)
@@ -162,7 +168,7 @@ def _path(out: Path, photo: Decided, test_percent: int) -> Path:
 def _fetch(database: Database, missing: list[tuple[Path, int]]) -> None:
     with database.reading() as connection:
         query = sa.select(photos.c.seq, photos.c.jpeg).where(photos.c.seq.in_([seq for _, seq in missing]))
-        jpegs = {seq: jpeg for seq, jpeg in connection.execute(query)}
+        jpegs = dict(connection.execute(query).tuples().all())
     for path, seq in missing:
         if seq in jpegs:  # deleted a moment ago otherwise
             path.parent.mkdir(parents=True, exist_ok=True)
