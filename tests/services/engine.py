@@ -49,12 +49,12 @@ _PULLED_FROM = {
     "python:3.12-slim-bookworm": 'COPY python /usr/local\nRUN ldconfig && python --version\nCMD ["python3"]',
     "node:24-bookworm-slim": "COPY node /usr/local\nENV NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt",
     "nginxinc/nginx-unprivileged:1.29.4-alpine": (
-        "RUN apt-get update -qq && apt-get install -y -qq nginx-light >/dev/null\n"
+        "RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends nginx-light >/dev/null\n"
         "COPY nginx.conf /etc/nginx/nginx.conf\nUSER 33\nCMD [\"nginx\", \"-g\", \"daemon off;\"]"
     ),
     "postgres:18-bookworm": (
         "RUN groupadd -g 999 postgres && useradd -u 999 -g 999 -d /var/lib/postgresql postgres && apt-get update -qq "
-        "&& apt-get install -y -qq postgresql-15 >/dev/null && rm -rf /var/lib/postgresql/* "
+        "&& apt-get install -y -qq --no-install-recommends postgresql-15 >/dev/null && rm -rf /var/lib/postgresql/* "
         "&& chown postgres:postgres /var/lib/postgresql\n"
         "ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/15/docker\n"
         "COPY entrypoint.sh /entrypoint.sh\nENTRYPOINT [\"sh\", \"/entrypoint.sh\"]\nCMD [\"postgres\"]"
@@ -166,6 +166,9 @@ def _make_stand_ins(engine: Engine) -> None:
 def _import_base(engine: Engine) -> None:
     print("a stand-in for Debian's base image ...", file=sys.stderr, flush=True)
     root = ENGINE / "root"
+    if os.path.ismount(root / "proc"):
+        # Left by a debootstrap that was interrupted: what lies there is the machine's own.
+        subprocess.run(["umount", str(root / "proc")], check=True)
     shutil.rmtree(root, ignore_errors=True)
     for command in (
         ["debootstrap", "--variant=minbase", f"--include={_DEBIAN}", "bookworm", str(root), MIRROR],
