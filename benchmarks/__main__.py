@@ -1,6 +1,7 @@
 """Runs the benchmarks, prints the table that the README quotes, and writes the plots to benchmarks/results."""
 
 import argparse
+import importlib
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,10 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 }
 
 
+# What stands beside the function: run by name only, and in no table of the function's.
+BESIDE = ("feedback", "gateway")
+
+
 def main() -> int:
     """Runs the parts asked for; exit status 1 when a goal was missed or a part failed."""
     if sys.argv[1:2] == ["own-classes"]:
@@ -31,12 +36,17 @@ def main() -> int:
         epilog="Parts: " + ", ".join(PARTS) + ". All take some seven minutes. The rivals need "
         "`pip install -r benchmarks/requirements.txt`; one that is not installed is left out and named. So is Vercel's "
         "builder, which .ci/platforms installs. A run of all parts writes benchmarks/results/table.md. "
-        "`python -m benchmarks own-classes --help` is about training.",
+        "`python -m benchmarks own-classes --help` is about training. Beside the function, by name only: "
+        + ", ".join(BESIDE)
+        + ".",
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="run only these parts (default: all)")
     names = parser.parse_args().parts or list(PARTS)
+    for name in BESIDE:
+        if name in names:
+            PARTS[name] = importlib.import_module(f"benchmarks.{name}").main
     if unknown := set(names) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join([*PARTS, *BESIDE])}")
     print(machine())
     if warning := busy():
         print(f"warning: {warning}")

@@ -104,6 +104,7 @@ def test_the_code_is_clean_by_bandits_rules() -> None:
         "--no-cache",
         "api",
         "export",
+        "services",
         "dev.py",
         "docs",
     ]

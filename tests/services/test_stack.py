@@ -78,7 +78,7 @@ class Stack:
 
 
 def stand_in_files(folder: Path) -> None:
-    """Lets Debian's older engine build on images that nobody pulled: no digests, no syntax to pull, no newer options."""
+    """Lets Debian's older engine build on images that nobody pulled: no digests, no syntax, no newer options."""
     for path in [folder / "Dockerfile", *(folder / "services").glob("*/Dockerfile")]:
         text = path.read_text(encoding="utf-8")
         text = re.sub(r"^# syntax=.*\n", "", text)
@@ -162,7 +162,8 @@ def test_a_photo_and_its_correction_go_through_the_gateway(stack: Stack, cat_jpe
         print(json.dumps(said))
         assert said["prediction"] == "cat"
         fields = {"request_id": answer.headers["x-request-id"], "model_version": said["model_version"],
-                  "prediction": "cat", "confidence": said["confidence"], "recognized": "true", "correction": "dog", "consent": "true"}  # fmt: skip
+                  "prediction": "cat", "confidence": said["confidence"], "recognized": "true",
+                  "correction": "dog", "consent": "true"}  # fmt: skip
         sent = http.post("/feedback", data=fields, files={"photo": ("p.jpg", cat_jpeg)})
         print(sent.text)
         assert sent.status_code == 201

@@ -265,8 +265,8 @@ def train(*arguments: str | Path) -> str:
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import dev; dev.install = lambda steps: 0; "
         f"dev.PYTHON = sys.executable; sys.exit(dev.main(['train', *{[str(a) for a in arguments]!r}]))"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd="/", env=clean_environment(), capture_output=True, text=True,
-                            check=False, timeout=600)  # fmt: skip
+    result = subprocess.run([sys.executable, "-c", code], cwd="/", env=clean_environment(), capture_output=True,
+                            text=True, check=False, timeout=600)  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
