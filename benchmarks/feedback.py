@@ -123,7 +123,8 @@ def _send(port: int, seconds: float) -> list[float]:
             while time.perf_counter() < end and not failures:
                 count += 1
                 body = json.dumps({
-                    "request_id": f"{number}.{count}", "model_version": "1.0.0", "prediction": "cat", "confidence": 0.93,
+                    "request_id": f"{number}.{count}", "model_version": "1.0.0", "prediction": "cat",
+                    "confidence": 0.93,
                     "recognized": True, "correction": "dog" if count % 3 else None,
                 }).encode()  # fmt: skip
                 start = time.perf_counter()
