@@ -33,7 +33,8 @@ TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt",
 # Command → the steps that install what it needs, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
-    "test": ([LOCKED, TOOLS], ["-m", "pytest"]),
+    # A file's tests share its fixtures, so they stay in one process.
+    "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
     # -P: a folder called export where the user is would be taken for the program.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "feedback": ([FEEDBACK], ["-m", "services.feedback", "serve"]),

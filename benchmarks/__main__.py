@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import cold_start, latency, memory, rivals, throughput, vercel
+from benchmarks import choices, cold_start, latency, memory, rivals, throughput, vercel
 from benchmarks._measure import busy, machine
 from benchmarks._report import HEADER, RESULTS, Row
 
@@ -17,6 +17,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "throughput": throughput.main,
     "memory": memory.main,
     "rivals": rivals.main,
+    "choices": choices.main,
 }
 
 

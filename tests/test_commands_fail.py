@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
+import dev
 from tests.conftest import ROOT, clean_environment
 
 
@@ -51,17 +53,19 @@ def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path) -> None:
     assert "python3-venv" in result.stderr
 
 
-def test_an_environment_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
-    code = (
-        "import sys, dev\n"
-        "dev.COMMANDS['nothing'] = ([], ['-c', 'import pip; print(\\'whole\\')'])\n"
-        "sys.exit(dev.main(['nothing']))"
-    )
+def test_an_environment_that_was_left_half_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "venv"
     # What an interrupted first run leaves: an interpreter, and no pip.
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
-    result = run("-c", code, PURRDICT_VENV=str(folder))
-    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "whole")
+    venv.create(folder, with_pip=False)
+    made: list[dict[str, object]] = []
+    # pip itself takes seven seconds to install.
+    monkeypatch.setattr(dev.venv, "create", lambda target, **options: made.append({"at": target, **options}))
+    monkeypatch.setattr(dev, "ENVIRONMENT", folder)
+    monkeypatch.setattr(dev, "PYTHON", folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    assert dev.install([]) == 0
+    assert made == [{"at": folder, "with_pip": True, "clear": True}]
 
 
 @pytest.mark.parametrize("inside", ["", "inside", "inside/deeper"])

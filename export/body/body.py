@@ -73,10 +73,10 @@ class Body:
         return ((pooled - self.mean) / self.scale).astype(np.float32)
 
 
-def session(graph: bytes) -> onnxruntime.InferenceSession:
-    """An onnxruntime session of one thread."""
+def session(graph: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An onnxruntime session."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -26,6 +26,7 @@ class Network(nn.Module):
         description: the same for people.
         pixel_mean, pixel_std: a photo is normalised as (pixel - pixel_mean) / pixel_std.
         parts: channels that belong together, in order; together they are C. A body's features are scaled part by part.
+        separable: after how many blocks at most `first` may end.
     """
 
     name: str
@@ -33,10 +34,23 @@ class Network(nn.Module):
     pixel_mean: float
     pixel_std: float
     parts: tuple[int, ...]
+    separable: int
 
     def layers(self) -> Sequence[Sequence[nn.Module]]:
         """The stem, the blocks, and what follows the last block (perhaps nothing), from input to output."""
         raise NotImplementedError
+
+    def first(self, photos: Tensor, blocks: int) -> Tensor:
+        """What the stem and the first `blocks` blocks make of normalised photos."""
+        raise NotImplementedError
+
+    def rest(self, x: Tensor, blocks: int) -> Tensor:
+        """The features that the blocks after the first `blocks` make of what these gave."""
+        raise NotImplementedError
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Normalised photos to features."""
+        return self.rest(self.first(photos, 0), 0)
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Pixels 0..255 of any type to what the network takes."""
@@ -110,6 +124,7 @@ class ResidualCNN(Network):
                 blocks.append(ResidualBlock(width, channels, stride=2 if stage > 0 and block == 0 else 1))
                 width = channels
         self.blocks = nn.Sequential(*blocks)
+        self.separable = len(blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -117,8 +132,12 @@ class ResidualCNN(Network):
     def layers(self) -> Sequence[Sequence[nn.Module]]:
         return [(self.stem,), *((block,) for block in self.blocks), ()]
 
-    def forward(self, photos: Tensor) -> Tensor:
-        features: Tensor = self.blocks(self.stem(photos))
+    def first(self, photos: Tensor, blocks: int) -> Tensor:
+        x: Tensor = self.blocks[:blocks](self.stem(photos))
+        return x
+
+    def rest(self, x: Tensor, blocks: int) -> Tensor:
+        features: Tensor = self.blocks[blocks:](x)
         return features
 
 

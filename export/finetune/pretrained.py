@@ -36,6 +36,7 @@ class Lite0(Network):
     """Photos float [N, 3, S, S], normalised, to features float [N, 1664, h, w]."""
 
     pixel_mean, pixel_std, parts = PIXEL_MEAN, PIXEL_STD, PARTS
+    separable = min(BLOCKS)
     name = "lite0"
     description = "EfficientNet-Lite0 without its classifier, and two blocks before its last"
 
@@ -50,13 +51,18 @@ class Lite0(Network):
         stem, last = (network._conv_stem, network._bn0), (network._conv_head, network._bn1)
         return [stem, *((block,) for block in network._blocks), last]
 
-    def forward(self, photos: Tensor) -> Tensor:
+    def first(self, photos: Tensor, blocks: int) -> Tensor:
         network = self.network
-        x = network._swish(network._bn0(network._conv_stem(photos)))
-        outputs = []
-        for block in network._blocks:
+        x: Tensor = network._swish(network._bn0(network._conv_stem(photos)))
+        for block in network._blocks[:blocks]:
             x = block(x)
-            outputs.append(x)
+        return x
+
+    def rest(self, x: Tensor, blocks: int) -> Tensor:
+        network = self.network
+        outputs = {}
+        for number in range(blocks, len(network._blocks)):
+            x = outputs[number] = network._blocks[number](x)
         last = network._swish(network._bn1(network._conv_head(x)))
         return torch.cat([last, *(outputs[number] for number in BLOCKS)], dim=1)
 

@@ -27,7 +27,7 @@ from export.files import printable
 from export.finetune import checkpoint, devices, make, pretrained, settings
 from export.finetune.checkpoint import Identity, TrainingError
 from export.finetune.crops import none_count
-from export.finetune.loop import Loop
+from export.finetune.loop import PIXELS, Loop
 from export.finetune.network import Network, ResidualCNN, parameter_count
 from export.finetune.pixels import Pixels
 from export.finetune.pixels import load as load_pixels
@@ -37,7 +37,7 @@ from export.recipe import Recipe, RecipeError
 
 log = logging.getLogger(__name__)
 
-PIXELS, BODY = "pixels", "body"
+BODY = "body"
 
 
 def train_body(

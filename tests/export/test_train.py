@@ -18,9 +18,19 @@ from export.measure import scores
 from export.photos.find import find, find_split
 from tests.export.conftest import LABELS, write_class
 
+pytestmark = pytest.mark.usefixtures("without_plots_and_stopwatch")
+
+
+@pytest.fixture(autouse=True)
+def _features_are_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "cache", cache)
+
+
+DEFAULTS: dict[str, object] = {}
+
 
 def train(photos: Path, out: Path, **options: object) -> run.Run:
-    return training.train([photos], out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
+    return training.train([photos], out, recipe.load("lite0"), **{**DEFAULTS, **options})  # type: ignore[arg-type]
 
 
 def test_a_run_holds_what_publishing_needs_and_its_figures_are_good(finished: Path) -> None:
