@@ -29,7 +29,15 @@ SUPPORTED = ((3, 11), (3, 14))
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
 FEEDBACK = ["-r", "services/feedback/requirements.txt"]
-TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt", *FEEDBACK, "-c", "requirements.in"]
+TOOLS = [
+    "-r",
+    "requirements-dev.txt",
+    "-r",
+    "export/requirements-finetune.txt",
+    *FEEDBACK,
+    "-c",
+    "requirements.in",
+]
 # Command → the steps that install what it needs, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
