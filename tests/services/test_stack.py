@@ -85,12 +85,13 @@ def stand_in_files(folder: Path) -> None:
         text = re.sub(r"@sha256:[0-9a-f]{64}", "", text).replace(" --start-interval=1s", "")
         path.write_text(text, encoding="utf-8")
     services = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    built = {
-        name: {"build": {"network": "host", "context": service["build"]}}
-        for name, service in services.items()
-        if "build" in service
-    }
-    (folder / "compose.override.yaml").write_text(yaml.safe_dump({"services": built}), encoding="utf-8")
+    changes: dict[str, Any] = {}
+    for name, service in services.items():
+        # In place of --start-interval, which the older engine does not know: it would first look after 30 s.
+        changes[name] = {"healthcheck": {"interval": "2s"}}
+        if "build" in service:
+            changes[name]["build"] = {"network": "host", "context": service["build"]}
+    (folder / "compose.override.yaml").write_text(yaml.safe_dump({"services": changes}), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
