@@ -23,7 +23,7 @@ def main() -> list[Row]:
         gateway = subprocess.Popen(["node", "services/gateway/src/main.js"], cwd=ROOT, env=environment)
         try:
             _wait(port, gateway)
-            return [_latency(server.port, port, small), _memory(port, gateway.pid)]
+            return [_latency(server.port, port, small, gateway.pid), _memory(port, gateway.pid)]
         finally:
             gateway.terminate()
             gateway.wait(timeout=40)
@@ -42,21 +42,28 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError("the gateway does not answer")
 
 
-def _latency(direct: int, through: int, request: bytes) -> Row:
+def _latency(direct: int, through: int, request: bytes, gateway: int) -> Row:
     clients = [Client(direct), Client(through)]
 
     def median(client: Client) -> float:
         return Sample(tuple(timed(client, request) for _ in range(REQUESTS))).median
 
+    before = _cpu(gateway)
     turns = in_turns(RUNS, lambda: median(clients[0]), lambda: median(clients[1]))
+    each = (_cpu(gateway) - before) / ((RUNS + 1) * REQUESTS) * 1e3
     plain, gated = (Sample(tuple(turn[i] for turn in turns)) for i in (0, 1))
     more = Sample(tuple(turn[1] - turn[0] for turn in turns)).median
     for client in clients:
         client.close()
     return Row(
-        f"p50 of a {len(request) / 1000:.0f} kB photo through the gateway, ms", str(gated), f"without it {plain}",
+        f"p50 of a {len(request) / 1000:.0f} kB photo through the gateway, ms", str(gated), f"without it {plain}; CPU of the gateway {each:.2f} ms a request",
         f"+{more:.2f} ms", "+1.2 ms", more <= 1.2,
     )  # fmt: skip
+
+
+def _cpu(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(port: int, pid: int) -> Row:
