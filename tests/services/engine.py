@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import _pythons
 from tests.conftest import ROOT, missing
-from tests.platforms import pythons
 
 ENGINE = ROOT / "build" / "engine"
 PUBLISHED = os.environ.get("PURRDICT_IMAGES") == "published"
@@ -189,7 +189,7 @@ def _import_base(engine: Engine) -> None:
 
 def _fill(context: Path, name: str) -> None:
     if name.startswith("python"):
-        found = pythons.find() or missing("no Python 3.12 on this machine")
+        found = _pythons.find() or missing("no Python 3.12 on this machine")
         prefix = Path(
             subprocess.check_output([found, "-c", "import sys; print(sys.base_prefix)"], text=True).strip()
         )

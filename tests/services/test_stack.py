@@ -21,8 +21,8 @@ import httpx
 import pytest
 import yaml
 
+from benchmarks._platform import copy_checkout
 from tests.conftest import ROOT, free_port
-from tests.platforms.conftest import copy_checkout
 from tests.services.engine import PUBLISHED, Engine, engine
 
 pytestmark = pytest.mark.services
