@@ -55,7 +55,9 @@ _PULLED_FROM = {
     "postgres:18-bookworm": (
         "RUN groupadd -g 999 postgres && useradd -u 999 -g 999 -d /var/lib/postgresql postgres && apt-get update -qq "
         "&& apt-get install -y -qq --no-install-recommends postgresql-15 >/dev/null && rm -rf /var/lib/postgresql/* "
-        "&& chown postgres:postgres /var/lib/postgresql\n"
+        "&& chown postgres:postgres /var/lib/postgresql "
+        # As in the published image: a tmpfs has the mode of the folder that it hides.
+        "&& install -d -o postgres -g postgres -m 3777 /var/run/postgresql\n"
         "ENV PATH=/usr/lib/postgresql/15/bin:$PATH PGDATA=/var/lib/postgresql/15/docker\n"
         "COPY entrypoint.sh /entrypoint.sh\nENTRYPOINT [\"sh\", \"/entrypoint.sh\"]\nCMD [\"postgres\"]"
     ),
