@@ -182,7 +182,7 @@ def _counts(connection: sa.Connection, clients: set[str], since: datetime) -> Co
         .where(feedback.c.client.in_(clients), feedback.c.created_at > since)
         .group_by(feedback.c.client)
     )
-    return Counter(dict(connection.execute(query).tuples().all()))
+    return Counter({row[0]: row[1] for row in connection.execute(query)})
 
 
 def _insert(connection: sa.Connection, entries: Sequence[Entry]) -> dict[str, int]:

@@ -93,18 +93,20 @@ def test_an_export_that_was_interrupted_goes_on(
     monkeypatch.setattr(exporting, "_FETCHED", 2)
     fetch, fetched = exporting._fetch, []
 
-    def interrupted(database: object, missing: list[tuple[Path, int]]) -> None:
+    def interrupted(database: object, missing: list[tuple[Path, int]], mark: int) -> None:
         if len(fetched) == 2:
             raise KeyboardInterrupt
         fetched.extend([missing[0]])
-        fetch(database, missing)  # type: ignore[arg-type]
+        fetch(database, missing, mark)  # type: ignore[arg-type]
 
     monkeypatch.setattr(exporting, "_fetch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(service.settings, tmp_path / "out")
     assert files(tmp_path / "out") == {"train/cat": 4}
     monkeypatch.setattr(
-        exporting, "_fetch", lambda database, missing: (fetched.extend(missing), fetch(database, missing))
+        exporting,
+        "_fetch",
+        lambda database, missing, mark: (fetched.extend(missing), fetch(database, missing, mark)),
     )
     export(service.settings, tmp_path / "out")
     assert files(tmp_path / "out") == {"train/cat": 9}
