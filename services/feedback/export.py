@@ -92,8 +92,8 @@ def export(
 def _check(out: Path) -> int:
     """Makes the folder unless it is there; returns this export's mark.
 
-    Files that belong to this export get the mark as their time of change, so that nothing needs to remember their names.
-    It is the time in whole seconds, and never that of the export before.
+    Files that belong to this export get the mark as their time of change, so that no names need to be remembered. It is
+    the time in whole seconds, and never that of the export before.
     """
     if out.exists() and not out.is_dir():
         raise ExportError(f"{out} is no folder.")
