@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from benchmarks._measure import BOUNDARY, ROOT, Sample, clean_environment, form, in_turns, ratio
+from benchmarks._measure import BOUNDARY, ROOT, Sample, form, in_turns, measured_environment, ratio
 from benchmarks._report import Row
 
 RUNS = 15
@@ -60,7 +60,7 @@ def main() -> list[Row]:
 def _start(code: str) -> float:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-c", f"{code}\nimport api.index"]
-    subprocess.run(command, cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, env=measured_environment(), check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

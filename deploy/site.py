@@ -1,9 +1,9 @@
-"""Puts the site of GitHub Pages together: the page, the published model beside it, and where the API is.
+"""Builds the site for GitHub Pages: the page, the published model beside it, and the address of the API.
 
     python3 deploy/site.py FOLDER --api https://purrdict.example
 
-The page can run the model in the browser, so it gets the files that the API serves as /model/. Without --api it does
-only that.
+The page can run the model in the browser, so it gets the files that the API serves as /model/. Without --api it always
+does.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     api = options.api.strip().rstrip("/")
     if api and (urlsplit(api).scheme not in ("http", "https") or not urlsplit(api).netloc):
-        print(f"error: {api!r} is no address. Write one like https://purrdict.example.", file=sys.stderr)
+        print(f"error: {api!r} is not a URL. Write one like https://purrdict.example.", file=sys.stderr)
         return 2
     if os.path.lexists(options.folder):
         print(f"error: {options.folder} exists. Name a new folder.", file=sys.stderr)

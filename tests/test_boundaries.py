@@ -44,6 +44,7 @@ ROOMS = (
     (
         "_commands.output",
         "_commands.paths",
+        "_commands.progress",
         "_labels",
         "_dotenv",
         "_registry",
@@ -53,6 +54,7 @@ ROOMS = (
         "_security",
     ),
     ("_settings", "_classifier", "_requests"),
+    ("_many",),
     ("_answers", "_openapi"),
     ("_service",),
     ("_routes.body", "_routes.docs", "_routes.page"),
@@ -150,7 +152,7 @@ def test_only_the_entry_point_has_no_leading_underscore() -> None:
     assert {name for name in modules() if not name.startswith("_")} == {"index"}
 
 
-def test_the_root_holds_nothing_that_would_replace_the_function_on_vercel() -> None:
+def test_the_root_has_no_file_that_would_replace_the_function_on_vercel() -> None:
     taken = {"app.py", "index.py", "server.py", "main.py", "wsgi.py", "asgi.py", "pyproject.toml"}
     assert not taken & {path.name for path in ROOT.iterdir()}
     assert not (ROOT / "api" / "requirements.txt").exists()

@@ -17,11 +17,11 @@ from export.finetune.settings import Settings
 
 
 class Learner(nn.Module):
-    """Normalised photos float [N, 3, S, S], or what the first `given` blocks make of them, to one logit a label,
+    """Normalised photos float [N, 3, S, S], or the output of the first `given` blocks, to one logit for each label,
     float [N, K].
 
-    The head is there to train the network and is thrown away then: what is served gets one of its own, fitted on the
-    int8 features (export/head.py). Until `fit_head` it gives every label the same logit.
+    The head is needed only for training and is discarded: the served model gets another one, fitted on the
+    int8 features (export/head.py). Before `fit_head` every label has the same logit.
     """
 
     mean: Tensor
@@ -58,7 +58,7 @@ class Learner(nn.Module):
     def fit_head(self, pooled: NDArray[np.float32], targets: NDArray[np.int64], c: float) -> None:
         """Begin with a fitted head on the pooled features [N, C] of the training photos.
 
-        A random head would at first pull good features out of shape (Kumar et al. 2022, arXiv:2202.10054).
+        A random head would at first distort good features (Kumar et al. 2022, arXiv:2202.10054).
         """
         mean, scale, first = pooled.mean(axis=0), np.ones(pooled.shape[1], np.float32), 0
         for channels in self.network.parts:
@@ -91,9 +91,9 @@ def _freeze(network: Network, settings: Settings) -> list[nn.Module]:
 
 
 def parameter_groups(learner: Learner, settings: Settings) -> list[dict[str, Any]]:
-    """Groups for the optimizer, each with the highest learning rate it is to have, `most`.
+    """Parameter groups for the optimizer; `most` is the highest learning rate of each.
 
-    Norms and biases are not decayed: that would pull the features to zero, not regularise them.
+    Norms and biases have no weight decay: it would pull the features to zero, not regularise them.
     """
     groups = []
     for module, rate in (

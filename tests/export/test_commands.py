@@ -20,7 +20,7 @@ from tests.conftest import ROOT, clean_environment
 from tests.export.conftest import LABELS, write_class
 
 
-def test_the_help_takes_no_time_and_names_every_command() -> None:
+def test_the_help_is_fast_and_names_every_command() -> None:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     text = subprocess.run(
         [sys.executable, "-m", "export", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
@@ -69,7 +69,7 @@ def test_the_default_recipe_goes_the_whole_way_without_pytorch_and_in_a_terminal
     assert "日本語" in (tmp_path / "models" / "versions" / "1.0.0" / "README.md").read_text(encoding="utf-8")
 
 
-def test_what_was_published_is_measured_by_kind(
+def test_a_published_model_is_measured_by_kind(
     published: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [
@@ -97,7 +97,7 @@ def test_what_was_published_is_measured_by_kind(
         ["train", "photos", "--recipe", "nothing"],
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_errors_are_one_clear_sentence(
     arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -108,7 +108,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
     assert "nowhere" in said or "photos" in said or "recipe" in said
 
 
-def test_ctrl_c_ends_with_a_sentence_and_the_next_run_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_a_message_and_the_next_run_resumes(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 400)
     command = [

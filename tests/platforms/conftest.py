@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 from benchmarks import _platform
-from benchmarks._platform import TOOL_FOLDERS, bare_environment, copy_checkout, run  # noqa: F401  for the tests beside
 from tests.conftest import ROOT, encode, free_port, missing
 
 

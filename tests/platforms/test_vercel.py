@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from benchmarks._platform import copy_checkout
 from benchmarks._vercel import Bundle, build, started
-from tests.platforms.conftest import copy_checkout, needed
+from tests.platforms.conftest import needed
 
 pytestmark = pytest.mark.platform
 

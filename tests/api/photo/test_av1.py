@@ -78,7 +78,8 @@ def encoded() -> tuple[bytes, bytes]:
     data = saved(noise, "AVIF", save_all=True, append_images=[noise.rotate(90)], speed=8, codec="aom")
     kind, stream = next(avif._payloads(data))
     assert kind == b"av01"
-    found, at = {}, 0
+    found: dict[int, bytes] = {}
+    at = 0
     while at < len(stream):
         head, at, size, shift = stream[at], at + 1, 0, 0
         assert head & 6 == 2, "a size, no extension"
