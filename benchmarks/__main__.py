@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks import choices, cold_start, latency, memory, rivals, throughput, vercel
 from benchmarks._measure import busy, machine
@@ -23,6 +23,11 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 
 # What stands beside the function: run by name only, and in no table of the function's.
 BESIDE = ("feedback", "gateway")
+
+
+def _add_beside(names: Sequence[str]) -> None:
+    for name in set(BESIDE) & set(names):
+        PARTS[name] = importlib.import_module(f"benchmarks.{name}").main
 
 
 def main() -> int:
@@ -46,9 +51,7 @@ def main() -> int:
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="run only these parts (default: all)")
     names = parser.parse_args().parts or list(PARTS)
-    for name in BESIDE:
-        if name in names:
-            PARTS[name] = importlib.import_module(f"benchmarks.{name}").main
+    _add_beside(names)
     if unknown := set(names) - set(PARTS):
         parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join([*PARTS, *BESIDE])}")
     print(machine())

@@ -106,13 +106,8 @@ def _inserts(kind: str, folder: Path, url: str, seconds: float, database: int = 
 
 def _cpu(pid: int) -> float:
     """CPU seconds of a process and its children: they say more than rates where others keep the machine busy."""
-    ticks = os.sysconf("SC_CLK_TCK")
-    total = 0.0
-    for one in tree(pid) if pid else ():
-        fields = Path(f"/proc/{one}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-        # With those of children that ended: PostgreSQL has a process for each connection.
-        total += sum(int(value) for value in fields[11:15]) / ticks
-    return total
+    # With those of children that ended: PostgreSQL has a process for each connection.
+    return sum(sum(process.cpu_times()[:4]) for process in (tree(pid) if pid else []))
 
 
 def _wait(port: int) -> None:

@@ -158,7 +158,7 @@ class Postgres:
         import psycopg
 
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            result = connection.execute(statement)  # type: ignore[call-overload]
+            result = connection.execute(statement)
             return list(result) if result.description else []
 
     def new(self) -> str:

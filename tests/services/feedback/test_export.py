@@ -91,7 +91,8 @@ def test_an_export_that_was_interrupted_goes_on(
     for i in range(9):
         service.send(request_id=f"r{i}", photo=picture(i))
     monkeypatch.setattr(exporting, "_FETCHED", 2)
-    fetch, fetched = exporting._fetch, []
+    fetch = exporting._fetch
+    fetched: list[tuple[Path, int]] = []
 
     def interrupted(database: object, missing: list[tuple[Path, int]], mark: int) -> None:
         if len(fetched) == 2:
@@ -103,11 +104,12 @@ def test_an_export_that_was_interrupted_goes_on(
     with pytest.raises(KeyboardInterrupt):
         export(service.settings, tmp_path / "out")
     assert files(tmp_path / "out") == {"train/cat": 4}
-    monkeypatch.setattr(
-        exporting,
-        "_fetch",
-        lambda database, missing, mark: (fetched.extend(missing), fetch(database, missing, mark)),
-    )
+
+    def counted(database: object, missing: list[tuple[Path, int]], mark: int) -> None:
+        fetched.extend(missing)
+        fetch(database, missing, mark)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(exporting, "_fetch", counted)
     export(service.settings, tmp_path / "out")
     assert files(tmp_path / "out") == {"train/cat": 9}
     assert len(fetched) == 2 + 5

@@ -151,7 +151,7 @@ def test_labels_that_the_model_does_not_know_are_refused(make: Callable[..., Ser
 
 def test_a_client_may_send_so_many_an_hour_and_others_go_on(service: Service) -> None:
     requests = [("POST", "/feedback", {"json": said(request_id=f"r{i}")}) for i in range(70)]
-    answers = service.all(requests)  # type: ignore[arg-type]
+    answers = service.all(requests)
     assert sorted(answer.status_code for answer in answers) == [201] * 60 + [429] * 10
     assert "Retry-After" in next(answer for answer in answers if answer.status_code == 429).headers
     assert service.send(client="2001:db8::1").status_code == 201
