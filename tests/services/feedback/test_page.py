@@ -43,7 +43,7 @@ def test_the_owner_sees_figures_and_photos_and_text_of_strangers_stays_text(
         page.on("dialog", lambda dialog: dialog.accept())
         page.click("#latest button")
         page.locator("#latest li").wait_for(state="detached")
-        page.get_by_text("100.0 % of 1").wait_for()
+        page.locator("#total", has_text="100.0 % of 1").wait_for()
         assert page.inner_text("#total").startswith("100.0 % of 1")
         page.click("#leave")
         page.reload()
