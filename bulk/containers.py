@@ -94,7 +94,7 @@ def _cut_off(error: Exception, members: int) -> PhotoError:
     )
 
 
-def parquet_entries(number: int, item: Item, first_row: int = 0) -> Iterator[Entry]:
+def parquet_entries(number: int, item: Item) -> Iterator[Entry]:
     """The photos of one row group; `path` is FILE#ROW, counted from 0 over the whole file."""
     name = storage.name_of(item.location)
     row = given = 0

@@ -44,7 +44,7 @@ class Job:
         Raises:
             JobError: the folder cannot be used for this job.
         """
-        self._sources, self._recipe, self._options = sources, recipe, options
+        self._recipe, self._options = recipe, options
         self._roots = inputs.roots(sources)
         items = inputs.find(sources)
         first = next(items, None)

@@ -130,9 +130,7 @@ def measure_all(scores: Scores) -> dict[str, Any]:
     for name, found in (("by_source", by_source(scores)), ("over_kinds", over_kinds(kinds))):
         if found:
             figures[name] = found
-    if any(line["kind"] for line in kinds):
-        figures["by_kind"] = kinds
-    return figures
+    return figures | {"by_kind": kinds}
 
 
 def _neither(scores: Scores) -> dict[str, Any]:

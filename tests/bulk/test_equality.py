@@ -19,12 +19,11 @@ COUNT = 1000
 
 def strange_files(count: int) -> Iterator[bytes]:
     """Every seed of the fuzzers as it is, then seeds cut off, with wrong bytes, or with something behind them."""
-    # The decoder itself gives another picture each time of HEIC files that are damaged or have an alpha plane: what it
-    # did not fill stays as it found the memory.
-    found = {name: seed.data for name, seed in seeds().items() if name != "HEIC with alpha"}
+    found = {name: seed.data for name, seed in seeds().items()}
     yield from found.values()
     chance = random.Random(1)  # the same files each time
     count -= len(found)
+    # The decoder gives another picture each time of a damaged HEIC: what it did not fill stays as it found the memory.
     files = [data for name, data in found.items() if not name.startswith("HEIC")]
     for number in range(count):
         data = bytearray(chance.choice(files))
