@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from services.feedback.database import Unavailable
+    from services.feedback.database import UnavailableError
     from services.feedback.settings import SettingsError, load
 
     try:
@@ -50,14 +50,19 @@ def _run(options: argparse.Namespace) -> int:
             from services.feedback.export import ExportError, export
 
             try:
-                export(settings, options.out, labels=options.labels, minimum=options.minimum,
-                       test_percent=options.test_percent)
+                export(
+                    settings,
+                    options.out,
+                    labels=options.labels,
+                    minimum=options.minimum,
+                    test_percent=options.test_percent,
+                )
             except ExportError as error:
                 print(f"error: {error}", file=sys.stderr)
                 return 2
             return 0
         return _maintain(options.command, settings)
-    except (SettingsError, Unavailable) as error:
+    except (SettingsError, UnavailableError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
@@ -107,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         "Photos that were written before stay, and those that were deleted since are taken away.",
     )
     export.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write into")
-    export.add_argument("--labels", nargs="+", metavar="LABEL", help="take only these (default: all that were sent)")
+    export.add_argument(
+        "--labels", nargs="+", metavar="LABEL", help="take only these (default: all that were sent)"
+    )
     export.add_argument(
         "--minimum", type=int, default=1, metavar="N", help="opinions that must agree on a photo (default: 1)"
     )

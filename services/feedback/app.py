@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
-from services.feedback.database import Unavailable
+from services.feedback.database import UnavailableError
 from services.feedback.middleware import RequestMiddleware, configure_logging
 from services.feedback.retention import forget
 from services.feedback.routes import health, owner, public
@@ -42,7 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
     # The page before the rest of /feedback/...: "owner" and "stats" are no ids.
     for router in (health.router, owner.router, public.router):
         app.include_router(router)
-    app.add_exception_handler(Unavailable, _unavailable)
+    app.add_exception_handler(UnavailableError, _unavailable)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_middleware(
@@ -80,7 +80,7 @@ async def _keep(state: State) -> None:
             if forgotten.deleted or forgotten.anonymous:
                 log.info("forgot", extra={"fields": vars(forgotten)})
             wait = FORGET_EVERY_S
-        except Unavailable as error:
+        except UnavailableError as error:
             wait = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
             failures += 1
             log.warning("%s Trying again in %.0f s.", error, wait)

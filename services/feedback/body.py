@@ -28,7 +28,7 @@ def _label(text: str) -> str:
     seen = all(c.isprintable() or c in _JOINERS for c in text) and not set(text) & {"/", "\\"}
     if not text or not seen or text.startswith(".") or len(text.encode()) > LABEL_LENGTH:
         raise ValueError(
-            f"must be a label: at most {LABEL_LENGTH} bytes of printable text, without slashes or a dot at its beginning"
+            f"must be a label: at most {LABEL_LENGTH} bytes of printable text, no slashes, no dot at its beginning"
         )
     return text
 
@@ -100,7 +100,9 @@ def _parsed(data: bytes) -> Any:
     try:
         return json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise HTTPException(400, "The body is no JSON. Send an object with request_id, prediction ...") from error
+        raise HTTPException(
+            400, "The body is no JSON. Send an object with request_id, prediction ..."
+        ) from error
 
 
 async def _form(request: Request, limit: int) -> tuple[Feedback, bytes | None]:
@@ -141,7 +143,9 @@ async def _form(request: Request, limit: int) -> tuple[Feedback, bytes | None]:
 
 def _checked(values: Any, strict: bool = True) -> Feedback:
     if not isinstance(values, dict):
-        raise HTTPException(422, "Send an object with request_id, model_version, prediction, confidence, recognized.")
+        raise HTTPException(
+            422, "Send an object with request_id, model_version, prediction, confidence, recognized."
+        )
     try:
         return Feedback.model_validate(values, strict=strict)
     except ValidationError as error:

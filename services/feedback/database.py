@@ -18,7 +18,7 @@ _LOCK = 7_823_114_407
 _CONNECT_S, _STATEMENT_S, _BUSY_S = 3, 20, 5
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """The database cannot be used now; nothing was changed. The message is for whoever asked."""
 
 
@@ -36,13 +36,13 @@ class Database:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A transaction that only reads. Raises Unavailable."""
+        """A transaction that only reads. Raises UnavailableError."""
         with self._transaction("BEGIN") as connection:
             yield connection
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """A transaction that writes: of SQLite's there is one at a time. Raises Unavailable."""
+        """A transaction that writes: of SQLite's there is one at a time. Raises UnavailableError."""
         with self._transaction("BEGIN IMMEDIATE") as connection:
             yield connection
 
@@ -56,7 +56,7 @@ class Database:
     def prepare(self) -> None:
         """Migrates to the newest schema, once; of several processes one does it and the others wait.
 
-        Raises Unavailable.
+        Raises UnavailableError.
         """
         if self._ready:
             return
@@ -68,7 +68,7 @@ class Database:
     def migrate(self) -> None:
         """Brings the schema up to date in one transaction: killed half-way, it has not happened.
 
-        Raises Unavailable, also when the database is newer than this code.
+        Raises UnavailableError, also when the database is newer than this code.
         """
         from alembic import command
         from alembic.util import CommandError
@@ -76,18 +76,23 @@ class Database:
         if self.kind == "sqlite":
             with translated():
                 _make(Path(str(self.engine.url.database)))
-        with translated(), self.engine.connect().execution_options(begin="BEGIN IMMEDIATE") as connection:
-            with connection.begin():
-                if self.kind == "postgresql":
-                    # Waits for as long as another copy's migration takes.
-                    connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
-                    connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-                try:
-                    command.upgrade(alembic_config(connection), "head")
-                except CommandError as error:
-                    raise Unavailable(
-                        "The feedback database is of a newer version than this service. Whoever runs it must update it."
-                    ) from error
+        options = {"begin": "BEGIN IMMEDIATE"}
+        with (
+            translated(),
+            self.engine.connect().execution_options(**options) as connection,
+            connection.begin(),
+        ):
+            if self.kind == "postgresql":
+                # Waits for as long as another copy's migration takes.
+                connection.execute(sa.text("SET LOCAL statement_timeout = 0"))
+                connection.execute(sa.text("SET LOCAL lock_timeout = 0"))
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            try:
+                command.upgrade(alembic_config(connection), "head")
+            except CommandError as error:
+                raise UnavailableError(
+                    "The feedback database is of a newer version than this service. Whoever runs it must update it."
+                ) from error
 
     def close(self) -> None:
         """Ends all connections."""
@@ -150,21 +155,27 @@ def _postgresql(url: str) -> sa.Engine:
 
 @contextlib.contextmanager
 def translated() -> Iterator[None]:
-    """Turns what a driver raises when the database cannot be used into Unavailable."""
+    """Turns what a driver raises when the database cannot be used into UnavailableError."""
     try:
         yield
     except exc.TimeoutError as error:
-        raise Unavailable("The feedback database has too much to do. Try again in a few seconds.") from error
+        raise UnavailableError(
+            "The feedback database has too much to do. Try again in a few seconds."
+        ) from error
     except (exc.OperationalError, exc.InterfaceError, exc.InternalError) as error:
-        raise Unavailable(_sentence(error)) from error
+        raise UnavailableError(_sentence(error)) from error
     except OSError as error:
-        raise Unavailable(f"The feedback database's folder cannot be used: {error.strerror}.") from error
+        raise UnavailableError(f"The feedback database's folder cannot be used: {error.strerror}.") from error
 
 
 def _sentence(error: exc.DBAPIError) -> str:
     text = str(error.orig).lower()
     if "full" in text or "no space" in text or getattr(error.orig, "sqlstate", None) == "53100":
-        return "The feedback database has no room left, so nothing was stored. Whoever runs it must make room."
+        return (
+            "The feedback database has no room left, so nothing was stored. Whoever runs it must make room."
+        )
     if "readonly" in text or "read-only" in text:
-        return "The feedback database can only be read, so nothing was stored. Whoever runs it must repair that."
+        return (
+            "The feedback database can only be read, so nothing was stored. Whoever runs it must repair that."
+        )
     return "The feedback database does not answer, so nothing was stored. Try again in a minute."

@@ -1,9 +1,9 @@
 """Corrections → folders of photos that `export train` learns from.
 
-    DIR/train/LABEL/PHOTO.jpg     what people say a photo shows: corrections, and answers that were right
-    DIR/test/LABEL/PHOTO.jpg      with --test-percent, always the same photos
-    DIR/neither/PHOTO.jpg         those that show none of the labels: export train --neither DIR/neither
-    DIR/feedback.json             what was written, and what was left out
+DIR/train/LABEL/PHOTO.jpg     what people say a photo shows: corrections, and answers that were right
+DIR/test/LABEL/PHOTO.jpg      with --test-percent, always the same photos
+DIR/neither/PHOTO.jpg         those that show none of the labels: export train --neither DIR/neither
+DIR/feedback.json             what was written, and what was left out
 """
 
 from __future__ import annotations
@@ -44,37 +44,43 @@ class Decided:
 
 
 def export(
-    settings: Settings, out: Path, *, labels: Sequence[str] | None = None, minimum: int = 1, test_percent: int = 0
+    settings: Settings,
+    out: Path,
+    *,
+    labels: Sequence[str] | None = None,
+    minimum: int = 1,
+    test_percent: int = 0,
 ) -> Counter[str]:
     """Writes the photos below `out`, and says what it did; returns how many there are of each label.
 
-    What is there already is kept, and what was deleted from the database since is taken away: after Ctrl-C, run it again.
+    What is there already is kept, and what was deleted from the database since is taken away: after Ctrl-C, run
+    it again.
 
-    Raises ExportError or Unavailable.
+    Raises ExportError or UnavailableError.
     """
-    _check(out)
+    mark = _check(out)
     database = Database(settings.database_url)
     found: Counter[str] = Counter()
     left_out: Counter[str] = Counter()
-    wanted: set[Path] = set()
     start = last = time.monotonic()
     try:
         for decided in _decide(database, minimum, labels, left_out):
             missing: list[tuple[Path, int]] = []
             for photo in decided:
                 path = _path(out, photo, test_percent)
-                wanted.add(path)
                 found[photo.label] += 1
-                if not path.exists():
+                if path.exists():
+                    os.utime(path, (mark, mark))
+                else:
                     missing.append((path, photo.seq))
             for first in range(0, len(missing), _FETCHED):
-                _fetch(database, missing[first : first + _FETCHED])
+                _fetch(database, missing[first : first + _FETCHED], mark)
             if time.monotonic() - last > _REPORT_S:
                 last = time.monotonic()
                 print(f"  {sum(found.values()):,} photos, {sum(found.values()) / (last - start):,.0f} a second",
                       file=sys.stderr, flush=True)  # fmt: skip
-        removed = _remove_others(out, wanted)
-        _manifest(out, found, left_out)
+        removed = _remove_others(out, mark)
+        _manifest(out, mark, found, left_out)
     except OSError as error:
         raise ExportError(f"{error.filename or out}: {error.strerror}") from error
     finally:
@@ -83,20 +89,30 @@ def export(
     return found
 
 
-def _check(out: Path) -> None:
+def _check(out: Path) -> int:
+    """Makes the folder unless it is there; returns this export's mark.
+
+    Files that belong to this export get the mark as their time of change, so that no names need to be remembered. It is
+    the time in whole seconds, and never that of the export before.
+    """
     if out.exists() and not out.is_dir():
         raise ExportError(f"{out} is no folder.")
     if out.is_dir() and not (out / MANIFEST).exists() and any(out.iterdir()):
         raise ExportError(
-            f"{out} holds other things, which an export must not change. Name a folder of its own, say corrections, "
-            f"and train on both: python3 dev.py train {out} corrections"
+            f"{out} holds other things, which an export must not change. Name a folder of its own, say "
+            f"corrections, and train on both: python3 dev.py train {out} corrections"
         )
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if not (out / MANIFEST).exists():
-            (out / MANIFEST).write_text("{}\n", encoding="utf-8")
+        before = json.loads((out / MANIFEST).read_text(encoding="utf-8")) if (out / MANIFEST).exists() else {}
+        mark = max(int(time.time()), int(before.get("mark", 0)) + 1)
+        # Before anything is written: after Ctrl-C the next export has another mark.
+        _manifest(out, mark, Counter(before.get("photos", {})), Counter(before.get("left_out", {})))
     except OSError as error:
         raise ExportError(f"{out}: {error.strerror}") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        raise ExportError(f"{out / MANIFEST} is none of an export. Name another folder.") from error
+    return mark
 
 
 def _decide(
@@ -159,34 +175,37 @@ def _path(out: Path, photo: Decided, test_percent: int) -> Path:
     return out / split / photo.label / name
 
 
-def _fetch(database: Database, missing: list[tuple[Path, int]]) -> None:
+def _fetch(database: Database, missing: list[tuple[Path, int]], mark: int) -> None:
     with database.reading() as connection:
         query = sa.select(photos.c.seq, photos.c.jpeg).where(photos.c.seq.in_([seq for _, seq in missing]))
-        jpegs = {seq: jpeg for seq, jpeg in connection.execute(query)}
+        jpegs = {row.seq: row.jpeg for row in connection.execute(query)}
     for path, seq in missing:
         if seq in jpegs:  # deleted a moment ago otherwise
             path.parent.mkdir(parents=True, exist_ok=True)
             draft = path.with_suffix(".part")
             draft.write_bytes(jpegs[seq])
+            os.utime(draft, (mark, mark))
             os.replace(draft, path)
 
 
-def _remove_others(out: Path, wanted: set[Path]) -> int:
-    """Takes away photos of earlier exports that are none of these: deleted since, or shown to be something else."""
+def _remove_others(out: Path, mark: int) -> int:
+    """Takes away photos of earlier exports that this one did not mark: deleted since, or shown to be something else."""
     removed = 0
-    for place in ("train/*", "test/*", NEITHER):
-        for folder in out.glob(place):
-            for path in folder.iterdir():
-                if (_NAME.fullmatch(path.name) or path.suffix == ".part") and path not in wanted:
-                    path.unlink()
+    for folder in [*out.glob("train/*"), *out.glob("test/*"), *out.glob(NEITHER)]:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                ours = _NAME.fullmatch(entry.name) and int(entry.stat().st_mtime) != mark
+                if ours or entry.name.endswith(".part"):
+                    os.unlink(entry.path)
                     removed += 1
-            if place != NEITHER and not any(folder.iterdir()):
-                folder.rmdir()
+        if folder.name != NEITHER and not any(os.scandir(folder)):
+            folder.rmdir()
     return removed
 
 
-def _manifest(out: Path, found: Counter[str], left_out: Counter[str]) -> None:
-    text = json.dumps({"photos": found, "left_out": left_out}, ensure_ascii=False, indent=2, sort_keys=True)
+def _manifest(out: Path, mark: int, found: Counter[str], left_out: Counter[str]) -> None:
+    content = {"mark": mark, "photos": found, "left_out": left_out}
+    text = json.dumps(content, ensure_ascii=False, indent=2, sort_keys=True)
     (out / MANIFEST).write_text(text + "\n", encoding="utf-8")
 
 

@@ -53,9 +53,9 @@ class Labels:
 
 
 def _ask(url: str) -> frozenset[str]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    fetch = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
     request = urllib.request.Request(f"{url}/model/info", headers={"Accept": "application/json"})  # noqa: S310 - http(s) only, checked in settings
-    with opener.open(request, timeout=_TIMEOUT_S) as answer:
+    with fetch(request, timeout=_TIMEOUT_S) as answer:
         information: Any = json.loads(answer.read(_MOST_BYTES))
     classes = information.get("classes") if isinstance(information, dict) else None
     if not isinstance(classes, list) or not classes:

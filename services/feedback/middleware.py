@@ -1,4 +1,4 @@
-"""What surrounds every request: its id, the headers of every answer, one line in the log, a sentence for every failure."""
+"""What surrounds every request: its id, its answer's headers, its line in the log, a sentence for every failure."""
 
 from __future__ import annotations
 

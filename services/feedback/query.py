@@ -64,7 +64,7 @@ def page(
 
     What is stored meanwhile changes no page: a cursor names the row that it goes on after.
 
-    Raises CursorError or Unavailable.
+    Raises CursorError or UnavailableError.
     """
     before = None if cursor is None else _decode(cursor)
     with database.reading() as connection:
@@ -76,7 +76,7 @@ def page(
 
 
 def everything(database: Database, chosen: Filter) -> Iterator[list[dict[str, Any]]]:
-    """All rows, newest first, in chunks that each take a short transaction. Raises Unavailable."""
+    """All rows, newest first, in chunks that each take a short transaction. Raises UnavailableError."""
     before: int | None = None
     while True:
         with database.reading() as connection:
@@ -87,12 +87,14 @@ def everything(database: Database, chosen: Filter) -> Iterator[list[dict[str, An
         yield [_public(row) for row in rows]
 
 
-def _rows(
-    connection: sa.Connection, chosen: Filter, before: int | None, limit: int
-) -> list[dict[str, Any]]:
+def _rows(connection: sa.Connection, chosen: Filter, before: int | None, limit: int) -> list[dict[str, Any]]:
     query = (
         sa.select(
-            feedback.c.seq, *(feedback.c[name] for name in COLUMNS), photos.c.width, photos.c.height, photos.c.bytes
+            feedback.c.seq,
+            *(feedback.c[name] for name in COLUMNS),
+            photos.c.width,
+            photos.c.height,
+            photos.c.bytes,
         )
         .select_from(feedback.outerjoin(photos, photos.c.seq == feedback.c.seq))
         .where(*chosen.conditions())
@@ -126,7 +128,7 @@ def _decode(cursor: str) -> int:
 
 
 def photo(database: Database, feedback_id: str) -> bytes | None:
-    """The JPEG of a feedback, None without one. Raises Unavailable."""
+    """The JPEG of a feedback, None without one. Raises UnavailableError."""
     query = (
         sa.select(photos.c.jpeg)
         .join(feedback, feedback.c.seq == photos.c.seq)
@@ -138,12 +140,14 @@ def photo(database: Database, feedback_id: str) -> bytes | None:
 
 
 def delete(database: Database, feedback_id: str) -> bool:
-    """Deletes a feedback with its photo; whether there was one. Raises Unavailable."""
+    """Deletes a feedback with its photo; whether there was one. Raises UnavailableError."""
     with database.writing() as connection:
         return connection.execute(sa.delete(feedback).where(feedback.c.id == feedback_id)).rowcount > 0
 
 
 def photo_bytes(database: Database) -> int:
-    """How many bytes of photos are stored. Raises Unavailable."""
+    """How many bytes of photos are stored. Raises UnavailableError."""
     with database.reading() as connection:
-        return int(connection.execute(sa.select(sa.func.coalesce(sa.func.sum(photos.c.bytes), 0))).scalar_one())
+        return int(
+            connection.execute(sa.select(sa.func.coalesce(sa.func.sum(photos.c.bytes), 0))).scalar_one()
+        )

@@ -23,7 +23,7 @@ class Forgotten:
 
 
 def forget(database: Database, retention_days: int, now: datetime | None = None) -> Forgotten:
-    """Deletes what is too old, in small transactions, so that nobody waits for long. Raises Unavailable."""
+    """Deletes what is too old, in small transactions, so that nobody waits for long. Raises UnavailableError."""
     now = now or datetime.now(UTC)
     return Forgotten(
         _delete(database, now - timedelta(days=retention_days)),

@@ -104,7 +104,9 @@ def _database(text: Mapping[str, str]) -> tuple[str, Path | None]:
     url = _from_file("DATABASE_URL", text)
     if not url:
         home = text.get("XDG_DATA_HOME") or "~/.local/share"
-        folder = Path(text.get("FEEDBACK_DIR") or Path(home) / "purrdict" / "feedback").expanduser().absolute()
+        folder = (
+            Path(text.get("FEEDBACK_DIR") or Path(home) / "purrdict" / "feedback").expanduser().absolute()
+        )
         return f"sqlite:///{folder / 'feedback.db'}", folder
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///")).absolute()
@@ -144,7 +146,9 @@ _HOW = "Make one with: python3 -m services.feedback secrets"
 
 
 def _missing_secret() -> str:
-    raise SettingsError(f"FEEDBACK_SECRET is not set; with PostgreSQL it must be, on every copy the same. {_HOW}")
+    raise SettingsError(
+        f"FEEDBACK_SECRET is not set; with PostgreSQL it must be, on every copy the same. {_HOW}"
+    )
 
 
 def _kept(path: Path) -> str:
@@ -186,7 +190,9 @@ def _origins(value: str) -> tuple[str, ...]:
 
 def _api_url(value: str) -> str | None:
     if value and not value.startswith(("http://", "https://")):
-        raise SettingsError("FEEDBACK_API_URL: write the address of the classifier, like http://127.0.0.1:8000")
+        raise SettingsError(
+            "FEEDBACK_API_URL: write the address of the classifier, like http://127.0.0.1:8000"
+        )
     return value.rstrip("/") or None
 
 

@@ -51,7 +51,7 @@ class State:
         return await asyncio.to_thread(self._labels.problem, prediction, correction)
 
     async def room_for_photos(self, more: int) -> bool:
-        """Whether so many bytes more may be stored. Raises Unavailable."""
+        """Whether so many bytes more may be stored. Raises UnavailableError."""
         if time.monotonic() >= self._room_until:
             self._photo_bytes = await asyncio.to_thread(query.photo_bytes, self.database)
             self._room_until = time.monotonic() + _ROOM_FRESH_S

@@ -1,4 +1,4 @@
-"""What the model is worth on the photos that people really send: agreement, with its interval, by what it may depend on.
+"""What the model is worth on the photos that people send: agreement, with its interval, by what it may depend on.
 
 People who correct are not all who asked: whoever found an answer wrong writes more often. So these figures compare
 versions, labels and days with each other; they are no accuracy.
@@ -23,7 +23,7 @@ _Z = 1.96
 def stats(database: Database, chosen: Filter) -> dict[str, Any]:
     """Counts and agreement in all, by version, label, day and confidence, and what was taken for what.
 
-    Raises Unavailable.
+    Raises UnavailableError.
     """
     c = feedback.c
     with database.reading() as connection:

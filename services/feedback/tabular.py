@@ -15,7 +15,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 Chunks = Iterable[list[dict[str, Any]]]
 
 
-class NoParquet(Exception):
+class NoParquetError(Exception):
     """pyarrow is not installed; the message says what to do."""
 
 
@@ -41,12 +41,12 @@ def _cell(value: Any) -> Any:
 
 
 def as_parquet(chunks: Chunks) -> Iterator[bytes]:
-    """One row group a chunk. Raises NoParquet at once, not when the first bytes are asked for."""
+    """One row group a chunk. Raises NoParquetError at once, not when the first bytes are asked for."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
     except ImportError as error:
-        raise NoParquet(
+        raise NoParquetError(
             "This service has no pyarrow, which writes Parquet. Ask for format=csv, or have whoever runs it "
             "pip install pyarrow."
         ) from error

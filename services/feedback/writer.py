@@ -1,7 +1,7 @@
-"""Stores feedback: what many requests bring at one time goes into one transaction, and each is answered after its commit.
+"""Stores feedback: what many requests bring at one time is one transaction, and each is answered after its commit.
 
-A commit waits for the disk, and takes as long for fifty rows as for one. So one thread at a time writes whatever has come
-meanwhile: no request waits longer than for the batch before it.
+A commit waits for the disk, and takes as long for fifty rows as for one. So one thread at a time writes whatever has
+come meanwhile: no request waits longer than for the batch before it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 
-from services.feedback.database import Database, Unavailable
+from services.feedback.database import Database, UnavailableError
 from services.feedback.photo import Photo
 from services.feedback.schema import confidence_bin, feedback, photos, shown
 
@@ -26,19 +26,19 @@ MOST_WAITING = 512
 LARGEST_BATCH = 64
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """This feedback was not stored; the message says why."""
 
 
-class TooMany(Refused):
+class TooManyError(RefusedError):
     """The client has sent as much as one may in an hour."""
 
 
-class Contradiction(Refused):
+class ContradictionError(RefusedError):
     """The client has already said something else of the same answer."""
 
 
-class Busy(Refused):
+class BusyError(RefusedError):
     """More wait already than can be written soon."""
 
 
@@ -99,9 +99,9 @@ class Writer:
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, entry: Entry) -> Stored:
-        """Stores an entry; returns once it is committed. Raises Refused or Unavailable."""
+        """Stores an entry; returns once it is committed. Raises RefusedError or UnavailableError."""
         if len(self._waiting) >= MOST_WAITING:
-            raise Busy("Too much feedback is waiting to be stored. Try again in a few seconds.")
+            raise BusyError("Too much feedback is waiting to be stored. Try again in a few seconds.")
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
         self._waiting.append((entry, future))
         # No task of its own lives on between requests: serverless plans freeze those.
@@ -116,7 +116,9 @@ class Writer:
             try:
                 outcomes = await asyncio.to_thread(self._write, entries)
             except BaseException as error:
-                outcomes = [error if isinstance(error, Exception) else Unavailable(str(error))] * len(batch)
+                outcomes = [error if isinstance(error, Exception) else UnavailableError(str(error))] * len(
+                    batch
+                )
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 if future.done():  # the client left; its feedback is kept all the same
                     continue
@@ -165,9 +167,9 @@ def _outcome(
     if stored is not None:
         known = (stored.id, stored.photo is not None, stored.said)
     if known is None:
-        return TooMany(f"This is more than {per_hour} in an hour. Thank you; go on later.")
+        return TooManyError(f"This is more than {per_hour} in an hour. Thank you; go on later.")
     if known[2] != entry.said:
-        return Contradiction(
+        return ContradictionError(
             "Other feedback with this request_id is stored already. Delete it with its token first, or send the "
             "request_id of another answer."
         )
@@ -180,14 +182,16 @@ def _counts(connection: sa.Connection, clients: set[str], since: datetime) -> Co
         .where(feedback.c.client.in_(clients), feedback.c.created_at > since)
         .group_by(feedback.c.client)
     )
-    return Counter({client: number for client, number in connection.execute(query)})
+    return Counter({row[0]: row[1] for row in connection.execute(query)})
 
 
 def _insert(connection: sa.Connection, entries: Sequence[Entry]) -> dict[str, int]:
     """The ids that were stored, with their numbers; those that another copy of the service stored first are missing."""
     if not entries:
         return {}
-    table = postgresql.insert(feedback) if connection.dialect.name == "postgresql" else sqlite.insert(feedback)
+    table = (
+        postgresql.insert(feedback) if connection.dialect.name == "postgresql" else sqlite.insert(feedback)
+    )
     statement = table.on_conflict_do_nothing().returning(feedback.c.id, feedback.c.seq)
     rows = connection.execute(statement, [entry.row() for entry in entries])
     inserted = {str(found_id): int(seq) for found_id, seq in rows}
@@ -207,7 +211,14 @@ def _known(
 ) -> dict[tuple[str, str], tuple[str, bool, object]]:
     c = feedback.c
     query = sa.select(
-        c.client, c.request_id, c.id, c.photo_sha256, c.model_version, c.prediction, c.recognized, c.correction
+        c.client,
+        c.request_id,
+        c.id,
+        c.photo_sha256,
+        c.model_version,
+        c.prediction,
+        c.recognized,
+        c.correction,
     ).where(sa.tuple_(c.client, c.request_id).in_(sorted(keys)))
     return {
         (row.client, row.request_id): (

@@ -41,7 +41,7 @@ export function bars(rows, name) {
 
 /** Points over a scale from 0 to 1 on both axes, or over the rows in order. */
 export function points(rows, name, { at, label, diagonal = false }) {
-  const width = 420, height = 190, left = 40, bottom = 24, top = 8;
+  const width = 420, height = 190, left = 48, bottom = 24, top = 8;
   const made = picture(width, height, name);
   const x = (share) => left + share * (width - left - 12);
   const y = (share) => top + (1 - share) * (height - top - bottom);

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from services.feedback.database import Database, Unavailable
+from services.feedback.database import Database, UnavailableError
 from services.feedback.routes.public import problems
 from services.feedback.state import State
 
@@ -23,7 +23,7 @@ async def health(request: Request) -> Response:
     answer: dict[str, Any] = {"status": "healthy", "database": state.database.kind}
     try:
         await asyncio.to_thread(_ask, state.database)
-    except Unavailable as error:
+    except UnavailableError as error:
         return JSONResponse({**answer, "status": "unhealthy", "detail": str(error)}, 503)
     return JSONResponse(answer)
 

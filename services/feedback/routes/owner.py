@@ -35,9 +35,13 @@ def owner(
     state = State.of(request)
     wanted = {"WWW-Authenticate": "Bearer"}
     if state.settings.admin_key is None:
-        raise HTTPException(401, "Nobody may see this: FEEDBACK_ADMIN_KEY is not set where the service runs.", wanted)
+        raise HTTPException(
+            401, "Nobody may see this: FEEDBACK_ADMIN_KEY is not set where the service runs.", wanted
+        )
     if any(name.lower() in _SECRETS_IN_URL for name in request.query_params):
-        raise HTTPException(401, "A key in the URL ends up in logs and is not taken. Send the header X-API-Key.", wanted)
+        raise HTTPException(
+            401, "A key in the URL ends up in logs and is not taken. Send the header X-API-Key.", wanted
+        )
     if not state.is_owner(request):
         raise HTTPException(401, "Send the owner's key, FEEDBACK_ADMIN_KEY, in the header X-API-Key.", wanted)
     return state
@@ -104,7 +108,7 @@ def _whole(state: State, chosen: Filter, kind: str) -> Response:
     chunks = query.everything(state.database, chosen)
     try:
         parts = tabular.as_csv(chunks) if kind == "csv" else tabular.as_parquet(chunks)
-    except tabular.NoParquet as error:
+    except tabular.NoParquetError as error:
         raise HTTPException(406, str(error)) from error
     first = next(parts)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 
 from services.feedback import body, origins, photo, query
 from services.feedback.state import State, bearer
-from services.feedback.writer import Busy, Contradiction, Entry, TooMany
+from services.feedback.writer import BusyError, ContradictionError, Entry, TooManyError
 
 router = APIRouter()
 
@@ -82,11 +82,11 @@ async def send(request: Request, response: Response) -> Receipt:
     )
     try:
         stored = await state.writer.add(entry)
-    except TooMany as error:
+    except TooManyError as error:
         raise HTTPException(429, str(error), {"Retry-After": "600"}) from error
-    except Contradiction as error:
+    except ContradictionError as error:
         raise HTTPException(409, str(error)) from error
-    except Busy as error:
+    except BusyError as error:
         raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
     if stored.repeated:
         response.headers["Idempotent-Replayed"] = "true"
@@ -95,9 +95,7 @@ async def send(request: Request, response: Response) -> Receipt:
     )
 
 
-_token = APIKeyHeader(
-    name="X-Deletion-Token", auto_error=False, description="What POST /feedback answered."
-)
+_token = APIKeyHeader(name="X-Deletion-Token", auto_error=False, description="What POST /feedback answered.")
 
 
 @router.delete("/feedback/{feedback_id}", status_code=204, responses=problems(403, 404, 503))

@@ -6,7 +6,7 @@ import { Agent } from "undici";
 import { ofUpstream, refuse } from "./errors.js";
 
 const CONNECTIONS = 64;
-const CONNECT_MS = 2_000;
+const CONNECT_MS = 5_000;
 // uvicorn closes connections that are idle for five seconds: of two that close at one moment, a request is lost between.
 const KEEP_ALIVE_MS = 4_000;
 // Of this connection only, or such that the client could pass itself off as a proxy of ours. `expect` was answered here.

@@ -82,7 +82,9 @@ class Service:
         self.app = create_app(self.settings)
         self.database = self.app.state.feedback.database
 
-    def request(self, method: str, path: str, *, client: str = "203.0.113.7", **options: Any) -> httpx.Response:
+    def request(
+        self, method: str, path: str, *, client: str = "203.0.113.7", **options: Any
+    ) -> httpx.Response:
         return self.all([(method, path, {"client": client, **options})])[0]
 
     def all(self, requests: list[tuple[str, str, dict[str, Any]]]) -> list[httpx.Response]:
@@ -99,12 +101,18 @@ class Service:
         async with httpx.AsyncClient(transport=transport, base_url="http://feedback.test") as http:
             return await http.request(method, path, **options)
 
-    def send(self, *, client: str = "203.0.113.7", photo: bytes | None = None, **changes: Any) -> httpx.Response:
+    def send(
+        self, *, client: str = "203.0.113.7", photo: bytes | None = None, **changes: Any
+    ) -> httpx.Response:
         """POST /feedback; with a photo as a form that consents."""
         if photo is None:
             return self.request("POST", "/feedback", client=client, json=said(**changes))
-        fields = {name: str(value) for name, value in said(consent=True, **changes).items() if value is not None}
-        return self.request("POST", "/feedback", client=client, data=fields, files={"photo": ("p.jpg", photo)})
+        fields = {
+            name: str(value) for name, value in said(consent=True, **changes).items() if value is not None
+        }
+        return self.request(
+            "POST", "/feedback", client=client, data=fields, files={"photo": ("p.jpg", photo)}
+        )
 
     def owner(self, path: str = "/feedback", **options: Any) -> httpx.Response:
         return self.request("GET", path, headers={"X-API-Key": KEY}, **options)
@@ -132,7 +140,9 @@ class Postgres:
         assert result.returncode == 0, result.stderr + result.stdout
 
     def start(self) -> None:
-        options = f"-c port={self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
+        options = (
+            f"-c port={self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
+        )
         log = str(self.folder / "log")
         # -l, and no pipe of ours: the server would keep it open.
         self.run("pg_ctl", "-D", str(self.folder / "data"), "-l", log, "-o", options, "-w", "start")
@@ -148,7 +158,7 @@ class Postgres:
         import psycopg
 
         with psycopg.connect(self.url(database), autocommit=True) as connection:
-            result = connection.execute(statement)  # type: ignore[call-overload]
+            result = connection.execute(statement)
             return list(result) if result.description else []
 
     def new(self) -> str:
@@ -168,9 +178,15 @@ def make_postgres(folder: Path) -> Postgres:
         shutil.chown(folder, "postgres")
         for parent in folder.parents:
             # pytest's folders are closed to others; the server's user must get through them to its own.
-            if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001 and str(parent).startswith("/tmp"):
+            if (
+                parent.stat().st_uid == 0
+                and not parent.stat().st_mode & 0o001
+                and str(parent).startswith("/tmp")
+            ):
                 parent.chmod(parent.stat().st_mode | 0o001)
-    server.run("initdb", "-D", str(folder / "data"), "--auth", "trust", "--no-sync", "-U", "postgres", "-E", "UTF8")
+    server.run(
+        "initdb", "-D", str(folder / "data"), "--auth", "trust", "--no-sync", "-U", "postgres", "-E", "UTF8"
+    )
     return server
 
 
@@ -227,7 +243,9 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(folder: Path, port: int | None = None, python: str = sys.executable, **settings: str) -> Iterator[Running]:
+def running(
+    folder: Path, port: int | None = None, python: str = sys.executable, **settings: str
+) -> Iterator[Running]:
     """Starts the command and waits until it listens."""
     port = port or free_port()
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,12 +14,19 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from services.feedback.database import Database, Unavailable, alembic_config
+from services.feedback.database import Database, UnavailableError, alembic_config
 from services.feedback.schema import feedback, metadata
 from services.feedback.settings import load
 from tests.conftest import ROOT
 from tests.services.feedback.conftest import (
-    KEY, SECRET, Postgres, Service, environment, make_postgres, running, said,
+    KEY,
+    SECRET,
+    Postgres,
+    Service,
+    environment,
+    make_postgres,
+    running,
+    said,
 )  # fmt: skip
 
 
@@ -56,7 +63,9 @@ def test_copies_that_start_at_one_time_migrate_once(database_url: str) -> None:
         thread.join()
     assert failures == []
     with databases[0].reading() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0001"]
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [
+            "0001"
+        ]
     for database in databases:
         database.close()
 
@@ -131,7 +140,9 @@ def test_a_database_that_is_down_is_a_503_and_the_service_recovers_by_itself(tmp
             listed = httpx.get(f"{service.url}/feedback", headers={"X-API-Key": KEY}, params={"limit": 1000},
                                trust_env=False, timeout=30)  # fmt: skip
             assert listed.status_code == 200
-            assert stored <= {row["id"] for row in listed.json()["feedback"]}, "what was answered with 201 is there"
+            assert stored <= {row["id"] for row in listed.json()["feedback"]}, (
+                "what was answered with 201 is there"
+            )
         finally:
             server.stop("immediate")
 
@@ -204,7 +215,9 @@ def test_two_writers_of_one_file_of_sqlite_wait_for_each_other(make: Callable[..
         released.join()
 
 
-def test_a_lock_that_is_never_released_is_a_503(make: Callable[..., Service], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_is_never_released_is_a_503(
+    make: Callable[..., Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("services.feedback.database._BUSY_S", 0.2)
     one, other = make(), make()
     one.send()
@@ -218,7 +231,10 @@ def test_a_lock_that_is_never_released_is_a_503(make: Callable[..., Service], mo
 def test_one_row_that_cannot_be_stored_takes_no_other_with_it(postgres: Postgres) -> None:
     service = Service(DATABASE_URL=postgres.new())
     service.send()
-    postgres.execute("ALTER TABLE feedback ADD CHECK (request_id <> 'bad')", service.settings.database_url.rpartition("/")[2])
+    postgres.execute(
+        "ALTER TABLE feedback ADD CHECK (request_id <> 'bad')",
+        service.settings.database_url.rpartition("/")[2],
+    )
     names = ["a", "bad", "b", "c"]
     answers = service.all([("POST", "/feedback", {"json": said(request_id=name)}) for name in names])
     assert [answer.status_code for answer in answers] == [201, 500, 201, 201]
@@ -232,7 +248,7 @@ def test_a_database_of_a_newer_version_is_not_touched(database_url: str) -> None
     with database.writing() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     other = database_of(database_url)
-    with pytest.raises(Unavailable, match="newer"):
+    with pytest.raises(UnavailableError, match="newer"):
         other.prepare()
     for one in (database, other):
         one.close()

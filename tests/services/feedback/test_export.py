@@ -69,7 +69,9 @@ def test_of_several_opinions_on_a_photo_the_majority_counts_and_ties_are_left_ou
     assert export(service.settings, tmp_path / "sure", minimum=3) == {"neither": 1}
 
 
-def test_what_was_deleted_disappears_from_the_next_export(make: Callable[..., Service], tmp_path: Path) -> None:
+def test_what_was_deleted_disappears_from_the_next_export(
+    make: Callable[..., Service], tmp_path: Path
+) -> None:
     service = make()
     out = tmp_path / "out"
     receipt = service.send(request_id="a", photo=picture(1), correction="dog").json()
@@ -89,25 +91,33 @@ def test_an_export_that_was_interrupted_goes_on(
     for i in range(9):
         service.send(request_id=f"r{i}", photo=picture(i))
     monkeypatch.setattr(exporting, "_FETCHED", 2)
-    fetch, fetched = exporting._fetch, []
+    fetch = exporting._fetch
+    fetched: list[tuple[Path, int]] = []
 
-    def interrupted(database: object, missing: list[tuple[Path, int]]) -> None:
+    def interrupted(database: object, missing: list[tuple[Path, int]], mark: int) -> None:
         if len(fetched) == 2:
             raise KeyboardInterrupt
         fetched.extend([missing[0]])
-        fetch(database, missing)  # type: ignore[arg-type]
+        fetch(database, missing, mark)  # type: ignore[arg-type]
 
     monkeypatch.setattr(exporting, "_fetch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         export(service.settings, tmp_path / "out")
     assert files(tmp_path / "out") == {"train/cat": 4}
-    monkeypatch.setattr(exporting, "_fetch", lambda database, missing: (fetched.extend(missing), fetch(database, missing)))
+
+    def counted(database: object, missing: list[tuple[Path, int]], mark: int) -> None:
+        fetched.extend(missing)
+        fetch(database, missing, mark)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(exporting, "_fetch", counted)
     export(service.settings, tmp_path / "out")
     assert files(tmp_path / "out") == {"train/cat": 9}
     assert len(fetched) == 2 + 5
 
 
-def test_a_folder_with_other_things_in_it_is_not_touched(make: Callable[..., Service], tmp_path: Path) -> None:
+def test_a_folder_with_other_things_in_it_is_not_touched(
+    make: Callable[..., Service], tmp_path: Path
+) -> None:
     service = make()
     service.send(photo=picture(1))
     (tmp_path / "photos" / "cat").mkdir(parents=True)
@@ -116,7 +126,9 @@ def test_a_folder_with_other_things_in_it_is_not_touched(make: Callable[..., Ser
     assert files(tmp_path) == {}
 
 
-def test_a_label_from_an_older_database_cannot_leave_the_folder(make: Callable[..., Service], tmp_path: Path) -> None:
+def test_a_label_from_an_older_database_cannot_leave_the_folder(
+    make: Callable[..., Service], tmp_path: Path
+) -> None:
     service = make()
     service.send(request_id="a", photo=picture(1))
     service.send(request_id="b", photo=picture(2))
@@ -131,7 +143,11 @@ def test_only_labels_that_were_asked_for_are_taken(make: Callable[..., Service],
     service = make()
     for i, correction in enumerate(["cat", "dog", "rabbit", "neither"]):
         service.send(request_id=f"r{i}", photo=picture(i), correction=correction)
-    assert export(service.settings, tmp_path / "out", labels=["cat", "dog"]) == {"cat": 1, "dog": 1, "neither": 1}
+    assert export(service.settings, tmp_path / "out", labels=["cat", "dog"]) == {
+        "cat": 1,
+        "dog": 1,
+        "neither": 1,
+    }
 
 
 def test_photos_for_testing_are_always_the_same(make: Callable[..., Service], tmp_path: Path) -> None:
@@ -199,14 +215,26 @@ def test_the_services_import_neither_the_function_nor_training() -> None:
         "import sys, services.feedback.serve, services.feedback.export\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('api', 'export', 'torch', 'numpy')])"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "[]"
 
 
 def test_the_service_needs_only_its_own_requirements() -> None:
     import ast
 
-    listed = {"alembic", "fastapi", "PIL", "dotenv", "sqlalchemy", "uvicorn", "starlette", "pydantic", "pyarrow"}
+    listed = {
+        "alembic",
+        "fastapi",
+        "PIL",
+        "dotenv",
+        "sqlalchemy",
+        "uvicorn",
+        "starlette",
+        "pydantic",
+        "pyarrow",
+    }
     for path in (ROOT / "services" / "feedback").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = []
@@ -215,7 +243,9 @@ def test_the_service_needs_only_its_own_requirements() -> None:
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names = [node.module or ""]
             for name in names:
-                assert name.split(".")[0] in listed | {"services"} | set(sys.stdlib_module_names), f"{path}: {name}"
+                assert name.split(".")[0] in listed | {"services"} | set(sys.stdlib_module_names), (
+                    f"{path}: {name}"
+                )
 
 
 def drawn(kind: str, colour: tuple[int, int, int], seed: int) -> bytes:
@@ -239,15 +269,15 @@ def train(*arguments: str | Path) -> str:
         f"import sys; sys.path.insert(0, {str(ROOT)!r}); import dev; dev.install = lambda steps: 0; "
         f"dev.PYTHON = sys.executable; sys.exit(dev.main(['train', *{[str(a) for a in arguments]!r}]))"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd="/", env=clean_environment(), capture_output=True, text=True,
-                            check=False, timeout=600)  # fmt: skip
+    result = subprocess.run([sys.executable, "-c", code], cwd="/", env=clean_environment(), capture_output=True,
+                            text=True, check=False, timeout=600)  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout
 
 
 @pytest.mark.services
 def test_corrections_make_the_next_model_right_where_the_last_one_was_wrong(tmp_path: Path) -> None:
-    """The whole loop: `stop` was always a red disc and `go` a blue square, so that a green disc, which is a go, is taken for stop."""
+    """The whole loop. `stop` was always a red disc and `go` a blue square: a green disc, a go, is taken for stop."""
     require("sklearn")
     photos, models = tmp_path / "photos", tmp_path / "models"
     for label, kind, colour in (("stop", "disc", RED), ("go", "square", BLUE)):

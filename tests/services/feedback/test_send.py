@@ -122,7 +122,9 @@ def test_a_body_that_is_none_is_refused_with_a_sentence(
     assert answer.json()["detail"].endswith(".")
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE feedback; --", "\" OR 1=1 --", "%' UNION SELECT * FROM photos --", "$1", ":id"])
+@pytest.mark.parametrize(
+    "text", ["'; DROP TABLE feedback; --", '" OR 1=1 --', "%' UNION SELECT * FROM photos --", "$1", ":id"]
+)
 def test_sql_in_a_field_is_text(service: Service, text: str) -> None:
     assert service.send(prediction=text, correction=text).status_code == 201
     assert service.owner(params={"prediction": text}).json()["feedback"][0]["prediction"] == text
@@ -149,7 +151,7 @@ def test_labels_that_the_model_does_not_know_are_refused(make: Callable[..., Ser
 
 def test_a_client_may_send_so_many_an_hour_and_others_go_on(service: Service) -> None:
     requests = [("POST", "/feedback", {"json": said(request_id=f"r{i}")}) for i in range(70)]
-    answers = service.all(requests)  # type: ignore[arg-type]
+    answers = service.all(requests)
     assert sorted(answer.status_code for answer in answers) == [201] * 60 + [429] * 10
     assert "Retry-After" in next(answer for answer in answers if answer.status_code == 429).headers
     assert service.send(client="2001:db8::1").status_code == 201
@@ -169,7 +171,9 @@ def test_a_client_cannot_choose_its_address_behind_a_proxy(make: Callable[..., S
 
     def send(forwarded: str, request_id: str) -> int:
         headers = {"X-Forwarded-For": forwarded}
-        return service.request("POST", "/feedback", json=said(request_id=request_id), headers=headers).status_code
+        return service.request(
+            "POST", "/feedback", json=said(request_id=request_id), headers=headers
+        ).status_code
 
     assert send("198.51.100.1", "a") == 201
     assert send("192.0.2.99, 198.51.100.1", "b") == 429
@@ -185,7 +189,13 @@ def test_without_a_proxy_the_header_means_nothing(make: Callable[..., Service]) 
 
 @pytest.mark.parametrize(
     ("origin", "status"),
-    [(None, 201), ("http://feedback.test", 201), ("https://page.example", 201), ("https://evil.example", 403), ("null", 403)],
+    [
+        (None, 201),
+        ("http://feedback.test", 201),
+        ("https://page.example", 201),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ],
 )
 def test_only_allowed_pages_make_their_visitors_send(
     make: Callable[..., Service], origin: str | None, status: int
@@ -207,7 +217,9 @@ def test_an_allowed_page_may_send_and_delete(make: Callable[..., Service]) -> No
     assert answer.headers["access-control-allow-headers"] == "x-deletion-token"
 
 
-def test_a_photo_is_kept_small_and_without_its_place_camera_and_comment(service: Service, photo: bytes) -> None:
+def test_a_photo_is_kept_small_and_without_its_place_camera_and_comment(
+    service: Service, photo: bytes
+) -> None:
     for secret in (b"SECRETCAMERA", b"SECRETCOMMENT", b"SECRETXMP", b"Exif"):
         assert secret in photo
     answer = service.send(photo=photo, correction="dog")
@@ -249,7 +261,9 @@ def test_a_photo_without_consent_is_refused_and_nothing_is_stored(service: Servi
     assert service.count() == 0
 
 
-@pytest.mark.parametrize("data", [b"", b"no photo", b"GIF89a", b"\xff\xd8\xff\xe0" + b"\0" * 100, b"<svg/>", b"%!PS-Adobe"])
+@pytest.mark.parametrize(
+    "data", [b"", b"no photo", b"GIF89a", b"\xff\xd8\xff\xe0" + b"\0" * 100, b"<svg/>", b"%!PS-Adobe"]
+)
 def test_a_photo_that_is_none_is_refused(make: Callable[..., Service], data: bytes) -> None:
     service = make()
     answer = service.send(photo=data)
@@ -266,7 +280,9 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(make: Call
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_photo_of_50_mb_is_refused_without_being_read(make: Callable[..., Service], announced: bool) -> None:
+def test_a_photo_of_50_mb_is_refused_without_being_read(
+    make: Callable[..., Service], announced: bool
+) -> None:
     read = 0
 
     async def body() -> Any:
@@ -305,7 +321,9 @@ def test_nothing_of_who_sent_it_is_in_the_database_but_a_hash(service: Service, 
     assert others.app.state.feedback.privacy.client("203.0.113.77") != row["client"]
 
 
-def test_the_log_has_no_address_label_key_or_token(make: Callable[..., Service], capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_has_no_address_label_key_or_token(
+    make: Callable[..., Service], capsys: pytest.CaptureFixture[str]
+) -> None:
     service = make(LOG_LEVEL="DEBUG")
     capsys.readouterr()
     token = service.send(client="203.0.113.77", correction="secretlabel").json()["deletion_token"]

@@ -29,6 +29,7 @@ before(async () => {
   }, /"listening"/);
   children.push(api.child, gateway.child);
   world.child = gateway.child;
+  world.log = () => gateway.output;
   world.end = () => children.forEach((child) => child.kill("SIGKILL"));
   await eventually(() => fetch(`${world.api}/health`).then(({ ok }) => ok, () => false), "the classifier is up", 60_000);
 });
@@ -100,7 +101,7 @@ test("64 clients of which a tenth misbehave: everybody else is answered", async 
     while (Date.now() < until) {
       const { status, text } = await send(agent, photo);
       statuses[status] = (statuses[status] ?? 0) + 1;
-      if (status === 200 ? !text.includes('"cat"') : status !== 503 || !JSON.parse(text).detail) broken += 1;
+      if (status === 200 ? !text.includes('"cat"') : ![502, 503].includes(status) || !JSON.parse(text).detail) broken += 1;
     }
     agent.destroy();
   };
@@ -125,9 +126,10 @@ test("64 clients of which a tenth misbehave: everybody else is answered", async 
   const tenth = Math.round(CLIENTS / 10);
   await Promise.all([...Array.from({ length: CLIENTS - tenth }, good), ...Array.from({ length: tenth }, (_, i) => bad(i))]);
   t.diagnostic(`${JSON.stringify(statuses)} beside ${rude} bad connections; ${(await residentMb()).peak.toFixed(0)} MB at most`);
-  assert.equal(broken, 0);
+  const failures = world.log().split("\n").filter((line) => line.includes("no answer")).map((line) => JSON.parse(line).code);
+  assert.equal(broken, 0, `${JSON.stringify(statuses)} ${failures}`);
   assert.ok(statuses[200] > 0);
-  assert.ok(Object.keys(statuses).every((status) => ["200", "503"].includes(status)), JSON.stringify(statuses));
+  assert.ok(Object.keys(statuses).every((status) => ["200", "502", "503"].includes(status)), JSON.stringify(statuses));
   assert.equal((await fetch(`${world.gateway}/health`)).status, 200);
 });
 
