@@ -124,18 +124,7 @@ class Engine:
         patience = self._settings.first_token_s
         thoughts = Thoughts()
         events = lines(response.aiter_raw())
-        while True:
-            try:
-                async with asyncio.timeout(patience):
-                    line = await anext(events, None)
-            except TimeoutError:
-                raise self._problems.slow() from None
-            except LineTooLongError:
-                raise self._problems.garbage() from None
-            except httpx.TransportError as error:
-                raise self._problems.broken() from error
-            if line is None or line == "data: [DONE]" or line == "data:[DONE]":
-                break
+        while (line := await self._line(events, patience)) not in ("data: [DONE]", "data:[DONE]"):
             if not line.startswith("data:"):
                 continue
             piece = thoughts.without(self._piece(line[5:], text))
@@ -152,6 +141,18 @@ class Engine:
         if rest := thoughts.rest()[: limit - text.characters]:
             text.characters += len(rest)
             yield rest
+
+    async def _line(self, events: AsyncIterator[str], patience: float) -> str:
+        """The next line; after the last one, the line that ends a stream."""
+        try:
+            async with asyncio.timeout(patience):
+                return await anext(events, "data: [DONE]")
+        except TimeoutError:
+            raise self._problems.slow() from None
+        except LineTooLongError:
+            raise self._problems.garbage() from None
+        except httpx.TransportError as error:
+            raise self._problems.broken() from error
 
     def _piece(self, data: str, text: Text) -> str:
         """The text of one chunk, its other news noted in `text`."""

@@ -86,7 +86,9 @@ class Answer(BaseModel):
         Field(description="The predicted label.", examples=["cat"]),
     ]
     confidence: Annotated[float, Field(ge=0, le=1, description="Of the prediction, 0 to 1.")] | None = None
-    recognized: bool = Field(True, description="False where the photo looks like none of the classes.")
+    recognized: bool = Field(
+        default=True, description="False where the photo looks like none of the classes."
+    )
 
     @field_validator("prediction")
     @classmethod
@@ -113,13 +115,15 @@ class WriteRequest(BaseModel):
             examples=["Bella, 3 years, spayed, 4.2 kg, shy at first, loves windows"],
         ),
     ]
-    answer: Answer | None = Field(None, description="What /predict answered for the photo, as it is.")
-    tone: Tone = Field(Tone.FRIENDLY, description="Ignored by `format`, which keeps the text's own.")
+    answer: Answer | None = Field(default=None, description="What /predict answered for the photo, as it is.")
+    tone: Tone = Field(default=Tone.FRIENDLY, description="Ignored by `format`, which keeps the text's own.")
     language: Language | None = Field(
-        None, description="Language to write in; without it, the language of the notes.", examples=["en"]
+        default=None,
+        description="Language to write in; without it, the language of the notes.",
+        examples=["en"],
     )
     length: Length = Field(
-        Length.MEDIUM,
+        default=Length.MEDIUM,
         description="About 60, 120 or 220 words; `format` and `restyle` stay as long as the notes.",
     )
 

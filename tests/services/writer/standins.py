@@ -204,9 +204,9 @@ def make_images(docker: Docker, folder: Path, ollama_image: str, python: str) ->
         "--quiet",
         "--no-deps",
         "--target",
-        engine,
+        str(engine),
         "-r",
-        HERE / "requirements.txt",
+        str(HERE / "requirements.txt"),
     ]
     subprocess.run(command, check=True, timeout=600)
     shutil.copy(HERE / "engine.py", engine)

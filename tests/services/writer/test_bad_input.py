@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -91,7 +93,7 @@ async def test_a_request_that_cannot_be_used_is_told_why(name: str) -> None:
 async def test_notes_without_a_length_are_refused_as_soon_as_they_are_too_long() -> None:
     sent = 0
 
-    async def endless() -> object:
+    async def endless() -> AsyncIterator[bytes]:
         nonlocal sent
         while sent < 50_000_000:
             sent += 65_536
@@ -158,12 +160,13 @@ async def test_html_and_links_of_a_model_stay_text() -> None:
 @in_loop
 async def test_keys_are_asked_for_where_they_are_set() -> None:
     async with service(greets, API_KEYS="first,second") as (client, engine):
-        for headers in (
+        wrong: tuple[dict[str, Any], ...] = (
             {},
             {"X-API-Key": "wrong"},
             {"X-API-Key": "schlüssel".encode()},
             {"Authorization": "Basic second"},
-        ):
+        )
+        for headers in wrong:
             response = await client.post("/write", json=GOOD, headers=headers)
             assert response.status_code == 401
             assert "X-API-Key" in response.json()["detail"]

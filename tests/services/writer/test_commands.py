@@ -47,26 +47,22 @@ async def greets(call: Call) -> None:
     await call.say("Meet ", "Bella 🐱.")
 
 
+async def in_thread(engine: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """`run_command`, while this loop goes on serving."""
+    return await asyncio.to_thread(
+        lambda: run_command(*arguments, stdin=stdin, LLM_URL=engine, LLM_MODEL="test-model", PYTHONUTF8="1")
+    )
+
+
 @in_loop
 async def test_try_writes_the_text_to_the_output_and_all_else_beside_it(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("Нина, кошка", encoding="utf-8")
     async with service(greets) as (_, engine):
-        settings = {"LLM_URL": engine.address, "LLM_MODEL": "test-model", "PYTHONUTF8": "1"}
-        result = await asyncio.to_thread(
-            run_command,
-            "try",
-            "--task",
-            "email",
-            "--notes",
-            NOTES,
-            "--answer",
-            '{"prediction": "cat"}',
-            **settings,
+        result = await in_thread(
+            engine.address, "try", "--task", "email", "--notes", NOTES, "--answer", '{"prediction": "cat"}'
         )
-        piped = await asyncio.to_thread(run_command, "try", stdin="Zoë, 2 years".encode(), **settings)
-        filed = await asyncio.to_thread(
-            run_command, "try", "--notes-file", str(tmp_path / "notes.txt"), **settings
-        )
+        piped = await in_thread(engine.address, "try", stdin="Zoë, 2 years".encode())
+        filed = await in_thread(engine.address, "try", "--notes-file", str(tmp_path / "notes.txt"))
         asked = [call.body["messages"][1]["content"] for call in engine.calls]
     assert (result.returncode, result.stdout) == (0, "Meet Bella 🐱.\n")
     assert "Draft written by a machine" in result.stderr

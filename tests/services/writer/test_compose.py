@@ -69,7 +69,7 @@ def test_compose_up_with_the_profile_writes_a_text(docker: Docker, tmp_path: Pat
     port = free_port()
     file = tmp_path / "compose.yaml"
     file.write_text(json.dumps(_for_an_old_compose(content, port)))
-    command = [require_program("docker-compose"), "--file", file, "--profile", "writer"]
+    command = [require_program("docker-compose"), "--file", str(file), "--profile", "writer"]
     docker.environment |= {"LLM_MODEL": "smollm2", "OLLAMA_MEMORY": "1G"}
     try:
         print(docker.run(*command, "up", "--detach", "--no-build", timeout=300))
@@ -86,7 +86,7 @@ def test_compose_up_with_the_profile_writes_a_text(docker: Docker, tmp_path: Pat
         docker.run(*command, "down", "--volumes", "--timeout", "2", check=False)
 
 
-def _looks_inside(docker: Docker, command: list[Any]) -> None:
+def _looks_inside(docker: Docker, command: list[str]) -> None:
     """What the file promises holds in the running containers."""
     states = {name: _inspect(docker, command, name) for name in SERVICES}
     assert states["model"]["State"]["ExitCode"] == 0
@@ -108,13 +108,13 @@ def _looks_inside(docker: Docker, command: list[Any]) -> None:
     print(usage, f"writer's image: {(int(size) - int(base)) / 1e6:.1f} MB on top of its base")
 
 
-def _inspect(docker: Docker, command: list[Any], service: str) -> dict[str, Any]:
+def _inspect(docker: Docker, command: list[str], service: str) -> dict[str, Any]:
     identity = docker.run(*command, "ps", "--all", "--quiet", service).strip()
     state: dict[str, Any] = json.loads(docker.run(docker_program(), "inspect", identity))[0]
     return state
 
 
-def _when_it_answers(client: httpx.Client, docker: Docker, command: list[Any]) -> dict[str, Any]:
+def _when_it_answers(client: httpx.Client, docker: Docker, command: list[str]) -> dict[str, Any]:
     deadline = time.monotonic() + 120
     while True:
         try:
@@ -137,11 +137,11 @@ def _for_an_old_compose(content: dict[str, Any], port: int) -> dict[str, Any]:
 
 
 def _python() -> str:
-    from tests.platforms import pythons
+    from benchmarks import _pythons
 
-    found = pythons.find()
+    found = _pythons.find()
     if found is None or "3.12" not in found:
         from tests.conftest import missing
 
         missing("the stand-in for the base image needs a Python 3.12")
-    return os.path.realpath(found)
+    return os.path.realpath(str(found))
