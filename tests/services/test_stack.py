@@ -1,4 +1,4 @@
-"""Page, classifier, gateway, feedback and database of compose.yaml on a real Docker Engine: built, healthy, used, every container killed, and nothing lost."""
+"""compose.yaml on a real Docker Engine, without the writer: built, healthy, used, every container killed, nothing lost."""
 
 from __future__ import annotations
 
