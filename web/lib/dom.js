@@ -42,3 +42,8 @@ export async function copy(content) {
     return false;
   }
 }
+
+/** Writes words where other ones stand: screen readers announce what is written into a live region, same or not. */
+export function setText(id, words) {
+  if (byId(id).textContent !== words) byId(id).textContent = words;
+}

@@ -1,6 +1,7 @@
 // Whether the API can be asked: waking at load, and looking again by itself while it is out of reach.
 
-import { Problem, UNREACHABLE, health } from "./api.js";
+import { health } from "./api.js";
+import { Problem, UNREACHABLE } from "./problem.js";
 
 const SLOW_AFTER_MS = 2500;
 /** Seconds between looks at an API that is away; the last one repeats. */

@@ -1,22 +1,7 @@
 // The API over HTTP, and what is wrong when it does not answer.
 
+import { PASSING, Problem } from "./problem.js";
 import { keyFor } from "./settings.js";
-
-/** Why there is no answer. `kind` names a text in strings.js (problem.<kind>), `values` fill it in. */
-export class Problem extends Error {
-  constructor(kind, values = {}) {
-    super(kind);
-    this.kind = kind;
-    this.values = values;
-  }
-}
-
-/** Kinds that say the API as a whole is out of reach, not that it refused one photo. */
-export const UNREACHABLE = new Set([
-  "offline", "mixed", "cors", "ngrok", "localNetwork", "localNetworkDenied", "down", "timeout", "webPage", "notPurrdict", "noModel",
-]);
-/** Kinds after which the same request may well succeed. */
-const PASSING = new Set(["down", "timeout", "server", "unavailable"]);
 
 /** What an overloaded API asks for in Retry-After, which pages on other origins cannot read. */
 const RETRY_PAUSE_MS = 2000;
@@ -51,7 +36,7 @@ export async function modelInfo({ api, timeout }) {
 }
 
 /**
- * The answer for one photo, with its heat map.
+ * The answer for one photo, with its heat map: { answer, requestId }.
  *
  * A request that failed for a passing reason is sent once more: the answer depends on nothing but the photo.
  */
@@ -59,7 +44,10 @@ export async function predict({ api, timeout }, blob, name, signal) {
   const form = new FormData();
   form.append("file", blob, name);
   const options = { method: "POST", body: form, key: keyFor(api), timeout, signal };
-  const once = async () => answerOf(await request(api, "predict?explain=true", options), api);
+  const once = async () => {
+    const reply = await request(api, "predict?explain=true", options);
+    return { answer: answerOf(reply, api), requestId: reply.response.headers.get("X-Request-ID") ?? newId() };
+  };
   try {
     return await once();
   } catch (problem) {
@@ -153,6 +141,9 @@ function answerOf({ response, body, html }, api) {
   throw new Problem("refused", { status, detail });
 }
 
+/** Names an answer that brought no name of its own. */
+export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
 const about = (api) => ({ host: hostOf(api), api: new URL(api).origin });
 
 export const hostOf = (api) => new URL(api).host;
@@ -174,13 +165,3 @@ function pause(milliseconds, signal) {
     });
   });
 }
-
-/** The same request for a terminal. The key stays out of it: people paste commands into chats. */
-export function curlCommand(api, name) {
-  const key = keyFor(api) ? ` -H "X-API-Key: $API_KEY"` : "";
-  // curl's -F takes ; and , in a file name for options unless the name is in double quotes.
-  const file = name.replace(/[\\"]/g, "\\$&");
-  return `curl${key} -F ${quoted(`file=@"${file}"`)} ${quoted(new URL("predict?explain=true", api).href)}`;
-}
-
-const quoted = (word) => `'${word.replaceAll("'", `'\\''`)}'`;

@@ -1,6 +1,8 @@
 // The network in this browser, off the page's thread: the published ONNX file in onnxruntime's WebAssembly build.
 
-import * as ort from "./vendor/onnxruntime-web/ort.wasm.bundle.min.js";
+import { bitmapOf, rgbaOf } from "../lib/pixels.js";
+import * as ort from "../vendor/onnxruntime-web/ort.wasm.bundle.min.js";
+import { present } from "./present.js";
 import { resize } from "./resize.js";
 
 let session;
@@ -17,36 +19,51 @@ const tasks = {
     session = await ort.InferenceSession.create(new Uint8Array(weights), { executionProviders: ["wasm"] });
   },
 
-  async predict({ rgba, width, height }) {
+  async predict({ source, rgba, width, height }) {
     const start = performance.now();
     const size = metadata.input_size;
-    const pixels = resize(rgba, width, height, size);
+    const photo = rgba ? { rgba, width, height } : await opened(source);
+    const pixels = resize(photo.rgba, photo.width, photo.height, size);
     const outputs = await session.run({ pixels: new ort.Tensor("uint8", pixels, [1, size, size, 3]) });
     return { ...answer(outputs), processing_time_ms: performance.now() - start };
   },
 };
+
+/** A photo's pixels, from its file or from a picture of the camera. */
+async function opened(source) {
+  const bitmap = source instanceof Blob ? await bitmapOf(source) : source;
+  const { width, height } = bitmap;
+  const rgba = rgbaOf(bitmap);
+  bitmap.close();
+  return { rgba, width, height };
+}
 
 /** The API's answer, from the same outputs (see api/_classifier.py). */
 function answer({ probabilities, recognized, heatmap }) {
   const { labels, thresholds, version } = metadata;
   const values = [...probabilities.data];
   const best = values.indexOf(Math.max(...values));
-  const [, , rows, columns] = heatmap.dims;
-  const map = heatmap.data.subarray(best * rows * columns, (best + 1) * rows * columns);
+  const maps = labels.map((_, i) => mapOf(heatmap, i));
+  const known = recognized.data[0] >= thresholds.recognized;
+  const found = known ? present(values, maps) : [];
+  const map = (i) => ({ label: labels[i], rows: maps[i].length, columns: maps[i][0].length, values: maps[i] });
   return {
     prediction: labels[best],
     confidence: values[best],
     probabilities: Object.fromEntries(labels.map((label, i) => [label, values[i]])),
-    recognized: recognized.data[0] >= thresholds.recognized,
-    heatmap: {
-      label: labels[best],
-      rows,
-      columns,
-      values: Array.from({ length: rows }, (_, y) => [...map.subarray(y * columns, (y + 1) * columns)]),
-    },
+    recognized: known,
+    present: found.map((i) => labels[i]),
+    heatmap: map(best),
+    ...(found.length > 1 ? { heatmaps: found.map(map) } : {}),
     model_version: version,
     timestamp: new Date().toISOString(),
   };
+}
+
+/** The class activation map of label `i`: rows of cells. */
+function mapOf({ data, dims: [, , rows, columns] }, i) {
+  const row = (y) => [...data.subarray((i * rows + y) * columns, (i * rows + y + 1) * columns)];
+  return Array.from({ length: rows }, (_, y) => row(y));
 }
 
 async function checkWeights(weights) {

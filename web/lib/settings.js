@@ -17,6 +17,8 @@ export async function loadSettings() {
     // Nobody named an API: there may be one beside the page, or none at all.
     unnamed: !config.api && api === published,
     timeout: (config.timeout_seconds ?? DEFAULT_TIMEOUT_S) * 1000,
+    // Services beside the API, where there are any (docs/PAGE.md).
+    services: { feedback: parseApi(config.feedback), writer: parseApi(config.writer) },
   };
 }
 
@@ -67,5 +69,26 @@ export function setKey(api, key) {
     else sessionStorage.removeItem(KEY_PREFIX + api);
   } catch {
     // Nothing to keep it in: the API will ask for the key, and the page says so.
+  }
+}
+
+const CHOICES = "purrdict.";
+
+/** What the visitor chose under this name, on this visit or an earlier one; null if nothing. Never a photo or an answer. */
+export function remembered(name) {
+  try {
+    return globalThis.localStorage?.getItem(CHOICES + name) ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Keeps a choice; null forgets it. */
+export function remember(name, value) {
+  try {
+    if (value === null) localStorage.removeItem(CHOICES + name);
+    else localStorage.setItem(CHOICES + name, value);
+  } catch {
+    // Nothing to keep it in: the choice holds for this visit.
   }
 }

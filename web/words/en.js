@@ -1,14 +1,11 @@
-// Every word that the page shows. To translate it, add a language beside `en` with the same keys; the page takes the
-// first of the browser's languages that is here. `{name}` is filled in; a value may be a function where a language
-// has to choose a form. The values `label` and `labels` come as the model has them, and are shown as people write them.
+// English. A value may be a function where the language has to choose a form; it gets the values, and `capital` (see
+// lib/text.js). Another language is a file beside this one with the same keys, named in lib/text.js.
 
 const listOf = (type) => new Intl.ListFormat("en", { type });
 const photos = (count) => (count === 1 ? "1 photo" : `${count} photos`);
-/** Begins a sentence or a line. A first word with a capital further on, like iPhone, is a name and stays. */
-const capital = (words) => (/^\p{Ll}[^\p{Lu}\s]*(\s|$)/u.test(words) ? words.replace(/^./u, (letter) => letter.toUpperCase()) : words);
 
-const en = {
-  "page.question": ({ labels }) => `${capital(listOf("disjunction").format(labels))}?`,
+export const words = {
+  "page.question": ({ labels }, capital) => `${capital(listOf("disjunction").format(labels))}?`,
   "page.question.many": "Which of {count} classes?",
   "page.question.unknown": "What is this?",
   "page.title": "Purrdict: {question}",
@@ -19,11 +16,15 @@ const en = {
   "choose.title": "Your photo",
   "choose.files": "Choose photos",
   "choose.camera": "Take a photo",
-  "choose.hint": "or drop them here, or paste",
+  "choose.folder": "A folder",
+  "choose.live": "Live camera",
+  "choose.hint": "or drop photos, folders or links here, or paste",
   "choose.hint.touch": "Several at once are fine.",
   "choose.drop": "Let go to ask about it",
   "choose.samples": "Or try one of these",
   "choose.noFile": "There was no photo in that. Drop or paste the photo file itself.",
+  "choose.noPhotos": "There is no photo in that folder.",
+  "choose.leftOut": ({ count }) => (count === 1 ? "1 other file was left out." : `${count} other files were left out.`),
   "sample.chelsea": "A cat",
   "sample.chelsea.by": "Stéfan van der Walt (CC0)",
   "sample.coffee": "A cup of coffee",
@@ -33,25 +34,27 @@ const en = {
   "sample.use": ({ name }) => `Sample: ${name}`,
 
   "where.title": "Who answers",
-  "where.api": "The API",
-  "where.browser": "This browser",
-  "where.api.note": "Photos go to {host}.",
+  "where.api": "Our server",
+  "where.browser": "This device",
+  "where.api.note": "Photos go to {host}, which answers and keeps none.",
+  "where.api.use": "Answer on our server",
+  "where.standIn": "Until then this device answers by itself.",
   "where.browser.note": "Photos stay on this device.",
-  "where.browser.later": "Photos stay on this device. The first one loads the model.",
+  "where.browser.later": "Photos stay on this device. The first one loads the model, some 5 MB.",
   "where.browser.loading": "Loading the model: {done} of {total}",
   "where.browser.starting": "Starting the model…",
   "where.browser.ready": "The model is loaded. Photos stay on this device.",
-  "where.browser.use": "Answer in this browser",
+  "where.browser.use": "Answer on this device",
 
-  "status.waking": "Waking the API…",
+  "status.waking": "Waking the server…",
   "status.slow": "Still waking…",
   "status.ready": "Ready",
-  "status.browser": "Ready, in this browser",
+  "status.browser": "Ready, on this device",
   "status.loading": "Loading the model…",
   "status.offline": "Offline",
   "status.key": "API key needed",
-  "status.unreachable": "API not reachable",
-  "status.unhealthy": "API has no model",
+  "status.unreachable": "Server not reachable",
+  "status.unhealthy": "Server has no model",
   "status.failed": "Model not loaded",
   "status.retry": "Try again",
   "status.settings": "Open settings",
@@ -69,6 +72,18 @@ const en = {
     "The browser does not let this page reach {host}, which is on your own machine or network. Allow access to the local network in the site settings beside this page's address, and try again. A page that came over http is never allowed.",
   "problem.webPage":
     "A web page came from {host} in place of the API's answer: a warning or a sign-in of something in front of it. Open {api} in a tab, get past that page, and try again here.",
+  "problem.cameraDenied": "The browser does not let this page use the camera. Allow it in the site settings beside the page's address, and open it again.",
+  "problem.cameraMissing": "There is no camera on this device.",
+  "problem.cameraBusy": "The camera is used by another program. Close that and open the camera again.",
+  "problem.gone": "{name} cannot be read any more: it was moved, renamed or deleted since. Choose it again.",
+  "problem.urlRefused":
+    "{host} does not let other pages read its pictures, or cannot be reached. Save the picture and choose the file.",
+  "problem.urlMissing": "{host} has no picture at that address (HTTP {status}).",
+  "problem.urlNoPhoto": "There is a page at that address of {host}, no picture. Copy the address of the picture itself.",
+  "problem.part": "A part of the page could not be loaded. Load the page again.",
+  "problem.part.offline": "This device is offline, and a part of the page has not been loaded yet. Connect it and try again.",
+  "problem.noSimd":
+    "This browser is too old to run the model: it lacks WebAssembly SIMD (Chrome 91, Firefox 89, Safari 16.4). Update it, or let our server answer.",
   "problem.down": "Nothing answers at {host}. The API may be stopped, or its address wrong.",
   "problem.timeout": "The API at {host} did not answer within {seconds} seconds. It may be starting: try again.",
   "problem.notPurrdict": "{host} answers, but not as this API. Check its address in the settings.",
@@ -88,11 +103,11 @@ const en = {
   "problem.undecodable":
     "This browser cannot open {name}, and at {bytes} it is too large to send as it is. Save it as a JPEG and choose that.",
   "problem.undecodableHere":
-    "This browser cannot open {name}. Save it as a JPEG and choose that, or let the API answer.",
+    "This device cannot open {name}. If it is whole, save it as a JPEG and choose that, or let our server answer; if it was cut off on the way, fetch it again.",
   "problem.heic":
     "This HEIC photo cannot be read here. On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
   "problem.sample": "The sample could not be loaded. Check the connection and try again.",
-  "problem.runtime": "This browser cannot run the model: {detail} Let the API answer instead.",
+  "problem.runtime": "This browser cannot run the model: {detail} Let our server answer instead.",
   "problem.scriptType": ({ file, type }) =>
     `This page's server sends ${file} ${type ? `as ${type}` : "without a type"}, and browsers run a script only as text/javascript. Its table of types needs that entry; until then let the API answer.`,
   "problem.scriptMissing":
@@ -102,24 +117,28 @@ const en = {
   "problem.unexpected": "Something went wrong: {detail}",
 
   "answer.busy": "Looking…",
-  "answer.busy.api": "Asking the API",
-  "answer.busy.slow": "Still waiting for the API. After a pause it needs some seconds to start.",
-  "answer.busy.browser": "Running the model in this browser",
+  "answer.busy.api": "Asking the server",
+  "answer.busy.slow": "Still waiting for the server. After a pause it needs some seconds to start.",
+  "answer.busy.browser": "Running the model on this device",
   "answer.waiting": "Waiting its turn",
   "answer.cancel": "Cancel",
   "answer.failed": "No answer",
   "answer.neither": ({ labels: [first, second] }) => `Neither ${first} nor ${second}`,
   "answer.neither.note": ({ labels: [first, second], label }) =>
     `This looks like neither ${first} nor ${second}. If it had to choose, the network would say ${label}.`,
+  "answer.both": ({ list }, capital) => `${capital(list)}`,
+  "answer.both.note": "There is strong evidence for each of them, in different places of the photo.",
+  "answer.more": "Details, and for developers",
   "answer.none": "None of the {count} classes",
   "answer.none.note": "This looks like none of the {count} classes. If it had to choose, the network would say {label}.",
   "answer.sure": "{confidence} sure",
   "answer.say": "{label}, {confidence} sure",
-  "answer.label": ({ label }) => capital(label),
+  "answer.label": ({ label }, capital) => capital(label),
   "answer.probabilities": "Probabilities",
   "answer.rest": "{count} others, {together} together",
   "answer.photo": "Photo {name}",
-  "answer.photo.heat": "Photo {name} with a heat map. Most speaks for {label} {place}.",
+  "answer.photo.heat": "Photo {name} with a heat map: {places}.",
+  "answer.photo.most": "most speaks for {label} {place}",
   "answer.photo.cold": "Photo {name} with a heat map. Nothing in it speaks for {label}.",
   "answer.photo.none": "This browser cannot show this photo",
   "place.0.0": "at the upper left",
@@ -131,8 +150,10 @@ const en = {
   "place.2.0": "at the lower left",
   "place.2.1": "at the bottom",
   "place.2.2": "at the lower right",
-  "heat.switch": "Show where it looked",
+  "heat.switch": "Show where it looked (press the photo to compare)",
   "heat.legend": "What speaks for {label}",
+  "scale.neither": "neither",
+  "scale.both": "both",
   "heat.less": "less",
   "heat.more": "more",
 
@@ -146,23 +167,48 @@ const en = {
   "fact.network": "Network",
   "fact.network.none": "none",
   "fact.model": "Model",
+  "by.api": "Answered by {host}, which does not store the photo.",
+  "by.browser": "Answered on this device. The photo was sent nowhere.",
+  "by.instead.offline": "Answered on this device, because it is offline. The photo was sent nowhere.",
+  "by.instead.slow": "Answered on this device, because the server was slow to wake.",
+  "by.instead.key": "Answered on this device, because the server wants a key. Enter yours in the settings.",
+  "by.instead.down": "Answered on this device, because the server could not answer.",
   "fact.by": "Answered by",
   "fact.by.api": "{host}, model {version}",
-  "fact.by.browser": "this browser, model {version}",
+  "fact.by.browser": "this device, model {version}",
 
+  "action.share": "Share",
+  "action.crop": "Ask about a part",
+  "action.code": "The same request from your own program:",
   "action.curl": "Copy as curl",
+  "action.python": "Copy as Python",
+  "action.javascript": "Copy as JavaScript",
   "action.json": "Download JSON",
   "action.copied": "Copied",
   "action.notCopied": "Could not copy. Here is the command:",
 
   "batch.title": ({ count }) => photos(count),
   "batch.progress": ({ done, count }) => `${done} of ${count} answered`,
-  "batch.done": ({ counts }) => listOf("unit").format(counts),
-  "batch.count": "{count} × {label}",
+  "batch.done": "{list}",
+  "batch.count": "{count} × {name}",
   "batch.others": "{count} × other classes",
   "batch.failed": "no answer",
-  "batch.json": "Download all as JSON",
-  "batch.say.done": ({ count, counts }) => `All ${photos(count)} are done: ${listOf("unit").format(counts)}`,
+  "batch.csv": "Download CSV",
+  "batch.json": "Download JSON",
+  "batch.over": "Start over",
+  "batch.say.done": ({ count, list }) => `All ${photos(count)} are done: ${list}`,
+  "sort.title": "Order",
+  "sort.chosen": "as chosen",
+  "sort.unsure": "least sure first",
+  "sort.name": "by name",
+  "filter.title": "Show",
+  "filter.all": "all",
+  "filter.count": "{name} ({count})",
+  "filter.nothing": "No photo of this kind.",
+  "viewer.previous": "Previous photo",
+  "viewer.next": "Next photo",
+  "viewer.position": "{at} of {count}",
+  "viewer.list": "Back to the list",
 
   "history.title": "This visit",
   "history.clear": "Clear",
@@ -171,6 +217,7 @@ const en = {
   "tile.busy": "looking",
   "tile.failed": "no answer",
   "tile.neither": "neither",
+  "tile.both": "both",
   "tile.none": "none of them",
   "tile.name": "{name}: ",
 
@@ -181,85 +228,89 @@ const en = {
   "settings.api.wrong": "Write an http or https address, like https://purrdict.example.",
   "settings.key": "API key",
   "settings.key.note": "Kept until you close this tab, and sent only to this API.",
+  "settings.theme": "Colours",
+  "theme.system": "as on this device",
+  "theme.light": "light",
+  "theme.dark": "dark",
+  "settings.language": "Language",
+  "language.system": "as in this browser",
   "settings.save": "Save",
   "settings.cancel": "Cancel",
 
   "footer.model": "Model {version}: {parameters} parameters, {accuracy} of the test photos right.",
   "footer.model.short": "Model {version}.",
+  "feedback.title": "Was this right?",
+  "feedback.yes": "Yes",
+  "feedback.no": "No",
+  "feedback.is": "It is {label}",
+  "feedback.neither": "None of these",
+  "feedback.which": "What it is",
+  "feedback.send": "Send",
+  "feedback.consent": "Keep the photo to improve the model",
+  "feedback.note": "Goes to {host}: the answer and what you say of it. The photo only with the box checked.",
+  "feedback.thanks": "Thank you, noted.",
+  "feedback.thanks.photo": "Thank you, noted, and the photo is kept to improve the model.",
+  "feedback.undo": "Take it back",
+  "feedback.undo.failed": "It could not be taken back: {detail}",
+  "feedback.failed": "That could not be sent: {detail}",
+  "writer.title": "Write about it",
+  "writer.task": "What",
+  "writer.task.listing": "adoption listing",
+  "writer.task.email": "e-mail",
+  "writer.task.format": "tidy my notes",
+  "writer.task.restyle": "another tone",
+  "writer.notes": "Your notes",
+  "writer.notes.hint": "Name, age, character, what matters. Only these facts are used.",
+  "writer.tone": "Tone",
+  "writer.tone.friendly": "friendly",
+  "writer.tone.factual": "factual",
+  "writer.tone.playful": "playful",
+  "writer.tone.formal": "formal",
+  "writer.tone.heartfelt": "heartfelt",
+  "writer.length": "Length",
+  "writer.length.short": "short",
+  "writer.length.medium": "medium",
+  "writer.length.long": "long",
+  "writer.go": "Write a draft",
+  "writer.waiting": "Waiting for the writer…",
+  "writer.queued": "Place {place} in the queue…",
+  "writer.draft": "Draft by a machine: check every fact before you use it.",
+  "writer.done": "Draft by a machine, {count} tokens: check every fact before you use it.",
+  "writer.cut": "Draft by a machine, cut off before its end: check every fact before you use it.",
+  "writer.stopped": "Stopped.",
+  "writer.failed": "No draft: {detail}",
+  "writer.copy": "Copy the text",
+  "writer.copy.failed": "Copying is not allowed here: select the text.",
+  "writer.note": "Notes and answer go to {host}, the photo does not.",
+  "live.video": "What the camera sees",
+  "live.take": "Ask about this",
+  "live.close": "Close",
+  "live.name": "camera",
+  "by.browser.live": "Answered on this device. Nothing of the camera leaves it.",
+  "crop.box": "The part to ask about",
+  "crop.how": "Draw a box over the photo, or move it with the arrow keys and size it with Shift and the arrow keys.",
+  "crop.ask": "Ask about this part",
+  "crop.name": "part",
+  "card.title": "Model {version}",
+  "card.close": "Close",
+  "card.labels": "Knows",
+  "card.labels.more": "{list}, and {count} others",
+  "card.kind": "Kind",
+  "card.parameters": "Parameters",
+  "card.trained": "Trained on",
+  "card.photos": "{count} photos",
+  "card.accuracy": "Measured",
+  "card.accuracy.of": ({ accuracy, photos: count }) =>
+    `${accuracy} right${count ? ` of ${count} photos` : ""} that it had not seen`,
+  "card.made": "Made",
+  "card.limits": "Its limits",
+  "card.limit.labels": "It knows {count} classes and nothing else. Of other things it should say that it recognizes none, and sometimes it does not.",
+  "card.limit.sure": "How sure it is was measured on photos like those of its training. On other photos it is less right than it says.",
+  "card.limit.heat": "The heat map shows what spoke for the answer, not why that is so.",
+  "card.limit.test": "Do not let it decide anything that matters to somebody. Ask it, then look yourself.",
+  "footer.card": "About this model and its limits",
+  "update.ready": "A new version of this page is here.",
+  "update.now": "Load it",
   "footer.docs": "API documentation",
   "footer.samples": "Sample photos: {credits}.",
 };
-
-const languages = { en };
-
-const language = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in languages) ?? "en";
-const strings = languages[language];
-
-/** The text under `key`, with `{name}` replaced by `values.name`. An unknown key is a mistake and throws. */
-export function text(key, values = {}) {
-  const entry = strings[key];
-  if (entry === undefined) throw new Error(`No text for ${key}`);
-  const words = { ...values };
-  if (values.label !== undefined) words.label = shown(values.label);
-  if (values.labels) words.labels = values.labels.map(shown);
-  if (typeof entry === "function") return entry(words);
-  return entry.replace(/\{(\w+)\}/g, (_, name) => words[name] ?? "");
-}
-
-/** Letters that are written from right to left. Within a sentence they would carry its full stop along. */
-const RIGHT_TO_LEFT = /[\p{Script=Arabic}\p{Script=Hebrew}\p{Script=Nko}\p{Script=Syriac}\p{Script=Thaana}]/u;
-const [ISOLATE, END_OF_ISOLATE] = ["\u2068", "\u2069"];
-
-/** A label as people read it: folders have underscores where they mean spaces (api/_labels.py does the same). */
-export function shown(label) {
-  const words = String(label).replace(/[_\s]+/g, " ").trim() || String(label);
-  return RIGHT_TO_LEFT.test(words) ? ISOLATE + words + END_OF_ISOLATE : words;
-}
-
-const NAMED_AT_MOST = 5;
-const NAMED_CHARACTERS = 60;
-
-/** Whether these labels fit into a sentence. More, or longer ones, are counted (api/_labels.py does the same). */
-export function areNamed(labels) {
-  return labels.length <= NAMED_AT_MOST && [...labels.map(shown).join("")].length <= NAMED_CHARACTERS;
-}
-
-/** Words as a list within a sentence: "a, b, and c". */
-export const listed = (words) => new Intl.ListFormat(language, { type: "conjunction" }).format(words);
-
-/** Fills every element that names its text: data-text for the content, data-label for the accessible name. */
-export function fillIn(root) {
-  document.documentElement.lang = language;
-  for (const element of root.querySelectorAll("[data-text]")) element.textContent = text(element.dataset.text);
-  for (const element of root.querySelectorAll("[data-label]"))
-    element.setAttribute("aria-label", text(element.dataset.label));
-}
-
-const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
-const decimal = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
-const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
-const compact = new Intl.NumberFormat(language, { notation: "compact", maximumFractionDigits: 2, compactDisplay: "long" });
-
-/** A probability as people read it. Rounding must not turn "almost certain" into "certain". */
-export function formatProbability(value) {
-  if (value > 0.999 && value < 1) return `>${percent.format(0.999)}`;
-  if (value < 0.001 && value > 0) return `<${percent.format(0.001)}`;
-  return percent.format(value);
-}
-
-export const formatPercent = (value) => percent.format(value);
-export const formatNumber = (value) => whole.format(value);
-export const formatLargeNumber = (value) => compact.format(value);
-
-/** Bytes in the unit that fits: 950 B, 38 kB, 4.2 MB (powers of 1000, as file managers show them). */
-export function formatBytes(bytes) {
-  if (bytes < 1000) return `${whole.format(bytes)} B`;
-  if (bytes < 1e6) return `${whole.format(bytes / 1000)} kB`;
-  return `${decimal.format(bytes / 1e6)} MB`;
-}
-
-/** Milliseconds, in seconds from one second on. */
-export function formatDuration(milliseconds) {
-  if (milliseconds >= 1000) return `${decimal.format(milliseconds / 1000)} s`;
-  return `${milliseconds < 10 ? decimal.format(milliseconds) : whole.format(milliseconds)} ms`;
-}

@@ -1,8 +1,12 @@
 // What the page says of a model before a photo is asked about: its question, its classes, and the samples that suit it.
 
-import { byId, element, show } from "./dom.js";
-import { samplesFor } from "./samples.js";
-import { areNamed, formatNumber, listed, shown, text } from "./strings.js";
+import { byId, element, show } from "../lib/dom.js";
+import { areNamed, formatNumber, listed, shown, text } from "../lib/text.js";
+
+// The sample photos, and the models that they suit: a sample belongs to the models with exactly these labels, in any
+// order. Another model gets no samples rather than a photo that its classes have no name for. docs/PAGE.md says how to
+// add some.
+const SAMPLES = [{ labels: ["cat", "dog"], photos: ["chelsea", "coffee", "rocket"] }];
 
 /** From so many characters on a heading takes smaller letters. */
 const LONG_QUESTION = 24;
@@ -62,3 +66,9 @@ export class Classes {
 }
 
 const about = (labels) => ({ labels, count: formatNumber(labels.length) });
+
+/** The names of the sample photos for a model with these labels: files in samples/, texts in words/. */
+function samplesFor(labels) {
+  const suits = (sample) => sample.labels.length === labels.length && sample.labels.every((label) => labels.includes(label));
+  return SAMPLES.find(suits)?.photos ?? [];
+}

@@ -1,12 +1,19 @@
 // Answers from this browser. Loaded only when somebody asks for it: the runtime and the model are some 6 MB.
 
-import { Problem, headersFor } from "./api.js";
+import { headersFor } from "../lib/api.js";
+import { canvasOf } from "../lib/photo.js";
+import { draw } from "../lib/pixels.js";
+import { Problem } from "../lib/problem.js";
 
+/** The folder of the page. */
+const PAGE = new URL("..", import.meta.url);
 const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
 /** For the progress bar, until the server has told. */
 const RUNTIME_BYTES = 3_659_927;
 /** What the worker consists of: scripts that the browser fetches by itself, and says nothing of when it refuses one. */
-const SCRIPTS = ["local-worker.js", "resize.js", "vendor/onnxruntime-web/ort.wasm.bundle.min.js"];
+const SCRIPTS = [
+  "local/worker.js", "local/resize.js", "local/present.js", "lib/pixels.js", "vendor/onnxruntime-web/ort.wasm.bundle.min.js",
+];
 /** The types that browsers run (WHATWG MIME Sniffing, "JavaScript MIME type"). */
 const RUNNABLE = /^(application|text)\/(x-)?(java|ecma|j|live)script(1\.[0-5])?$/;
 
@@ -27,10 +34,10 @@ export class LocalNetwork {
     const { base, description } = await publishedModel(api);
     const part = together(progress);
     const [runtime, weights] = await Promise.all([
-      download(new URL(RUNTIME, location.href), part("runtime", RUNTIME_BYTES)),
+      download(new URL(RUNTIME, PAGE), part("runtime", RUNTIME_BYTES)),
       download(new URL(description.weights.file, base), part("weights", description.weights.bytes)),
     ]).catch(() => Promise.reject(lost()));
-    this.#worker = new Worker(new URL("local-worker.js", import.meta.url), { type: "module" });
+    this.#worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
     this.#worker.addEventListener("error", () => this.#fail());
     try {
@@ -42,8 +49,14 @@ export class LocalNetwork {
     return description;
   }
 
-  /** The same answer as the API's for the photo on this canvas. */
-  async predict(canvas) {
+  /**
+   * The same answer as the API's.
+   *
+   * @param {Blob | ImageBitmap} source a photo that this browser can open, or a picture of its camera, which is used up
+   */
+  async predict(source) {
+    if (globalThis.OffscreenCanvas) return this.#ask("predict", { source }, source instanceof Blob ? [] : [source]);
+    const canvas = source instanceof Blob ? await canvasOf(source) : draw(source, 1);
     const { width, height } = canvas;
     const rgba = canvas.getContext("2d").getImageData(0, 0, width, height).data;
     return this.#ask("predict", { rgba, width, height }, [rgba.buffer]);
@@ -75,8 +88,8 @@ export class LocalNetwork {
  *
  * @throws {Problem} modelMissing, offline
  */
-export async function publishedModel(api = location.href) {
-  const bases = new Set([new URL("model/", location.href).href, new URL("model/", api).href]);
+export async function publishedModel(api = PAGE) {
+  const bases = new Set([new URL("model/", PAGE).href, new URL("model/", api).href]);
   for (const base of bases) {
     try {
       const response = await get(new URL("metadata.json", base));
@@ -98,7 +111,7 @@ async function get(url) {
 async function refusedScript() {
   for (const file of SCRIPTS) {
     // Not every server answers HEAD; of what GET brings only the headers are read.
-    const response = await fetch(new URL(file, import.meta.url), { cache: "no-store" });
+    const response = await fetch(new URL(file, PAGE), { cache: "no-store" });
     response.body?.cancel();
     const type = (response.headers.get("Content-Type") ?? "").split(";")[0].trim().toLowerCase();
     if (!response.ok) return new Problem("scriptMissing", { file, status: response.status });
