@@ -8,8 +8,6 @@ import { fillIn, formatLargeNumber, formatPercent, text } from "./lib/text.js";
 import { Classes } from "./view/classes.js";
 import { Place } from "./view/place.js";
 
-start();
-
 async function start() {
   fillIn(document);
   document.documentElement.dataset.theme = remembered("theme") ?? "system";
@@ -218,3 +216,5 @@ function modelText({ version, parameters, accuracy }) {
   if (!accuracy || !parameters) return text("footer.model.short", { version });
   return text("footer.model", { version, parameters: formatLargeNumber(parameters), accuracy: formatPercent(accuracy) });
 }
+
+start();

@@ -1,6 +1,7 @@
 // "Was this right?": what a visitor says of an answer, and, only where they allow it, the photo.
 
 import { element } from "../lib/dom.js";
+import { readPhoto } from "../lib/photo.js";
 import { shown, text } from "../lib/text.js";
 
 const LABELS_AS_BUTTONS = 6;
@@ -57,7 +58,7 @@ async function deliver(panel, service, item, correction, consent) {
   }
 }
 
-async function post(service, { answer, photo, requestId }, correction, consent) {
+async function post(service, { answer, file, name, photo, requestId }, correction, consent) {
   const said = {
     request_id: requestId,
     model_version: answer.model_version,
@@ -66,7 +67,9 @@ async function post(service, { answer, photo, requestId }, correction, consent) 
     recognized: answer.recognized,
     correction,
   };
-  const options = consent && photo.blob ? formOf(said, photo) : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(said) };
+  // Of a batch the photo is read again: it is not kept in memory.
+  const kept = consent && (photo.blob ? photo : await readPhoto(file, name));
+  const options = kept ? formOf(said, kept) : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(said) };
   return sent(new URL("feedback", service), { method: "POST", ...options });
 }
 
