@@ -8,10 +8,15 @@ page's JavaScript heap at the end. The photos are made: the sample cat (CC0) wit
 """
 
 import argparse
+import base64
+import contextlib
 import io
 import json
+import os
+import re
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -79,15 +84,17 @@ def _measure(world: World, browser: Any, options: argparse.Namespace) -> dict[st
     page.evaluate(CHOOSE, [_photos(*options.size), options.photos])
     heap = "() => Math.round(performance.memory.usedJSHeapSize / 1e6)"
     before = page.evaluate(heap)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), _cpu(os.getpid())
     page.evaluate(GO)
     page.wait_for_function(DONE, timeout=600_000, polling=100)
     seconds = time.perf_counter() - start
+    cpu = {name: round(now - used.get(name, 0), 1) for name, now in _cpu(os.getpid()).items()}
     tasks = page.evaluate("longTasks")
     return {
         "photos": options.photos,
         "where": options.where,
         "seconds": round(seconds, 2),
+        "cpu_seconds": cpu,
         "tasks_over_50_ms": len(tasks),
         "longest_ms": max((duration for _, duration in tasks), default=0),
         "heap_mb": [before, page.evaluate(heap)],
@@ -95,10 +102,31 @@ def _measure(world: World, browser: Any, options: argparse.Namespace) -> dict[st
     }
 
 
+def _cpu(parent: int) -> dict[str, float]:
+    """CPU seconds of this process's descendants so far, by what they are."""
+    stats = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            pid, rest = path.parent.name, path.read_text().rpartition(")")[2].split()
+            stats[int(pid)] = (int(rest[1]), (int(rest[11]) + int(rest[12])) / os.sysconf("SC_CLK_TCK"))
+    found: dict[str, float] = {}
+    for pid, (_, seconds) in stats.items():
+        ancestors, above = [], pid
+        while above in stats:
+            above = stats[above][0]
+            ancestors.append(above)
+        if parent not in ancestors:
+            continue
+        with contextlib.suppress(OSError):
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+            kind = re.search(r"--type=(\S+?)[\0 ]", command)
+            name = kind.group(1) if kind else "server" if "api" in command else "browser"
+            found[name] = found.get(name, 0) + seconds
+    return found
+
+
 def _photos(width: int, height: int) -> list[str]:
     """Base64 of ten JPEG files."""
-    import base64
-
     with Image.open(SAMPLES / "chelsea.jpg") as image:
         cat = np.asarray(image.convert("RGB").resize((width, height)), dtype=np.int16)
     photos = []

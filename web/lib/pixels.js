@@ -3,7 +3,7 @@
 /** The network sees far fewer pixels than this; more only costs upload time. */
 const LONGEST_SIDE = 1024;
 const JPEG_QUALITY = 0.85;
-const THUMBNAIL_SIDE = 240;
+export const THUMBNAIL_SIDE = 240;
 const THUMBNAIL_QUALITY = 0.8;
 
 /** The photo in a blob, turned upright; throws where this browser can't open it. */
@@ -13,34 +13,44 @@ export const bitmapOf = (blob) => createImageBitmap(blob, { imageOrientation: "f
  * What the page needs of a photo: its sizes, a JPEG to send, a square thumbnail.
  *
  * @param {ImageBitmap | HTMLImageElement} bitmap
- * @param {(width, height) => boolean} keep whether the file itself is sent; then `jpeg` is null
+ * @param {boolean} keep the file itself is sent where its pixels are few: then `jpeg` and `thumbnail` are null
  */
 export async function reduced(bitmap, keep) {
   const { width, height } = bitmap;
-  const canvas = draw(bitmap, Math.min(1, LONGEST_SIDE / Math.max(width, height)));
-  const asIs = canvas.width === width && keep;
-  const thumbnail = await coded(square(canvas), THUMBNAIL_QUALITY);
-  const jpeg = asIs ? null : await coded(canvas, JPEG_QUALITY);
-  return { width, height, sentWidth: canvas.width, sentHeight: canvas.height, thumbnail, jpeg };
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(width, height));
+  const sizes = { width, height, sentWidth: scaled(width, scale), sentHeight: scaled(height, scale) };
+  // Coding takes ten times as long as opening: of a small photo the thumbnail is made when somebody sees it.
+  if (keep && scale === 1) return { ...sizes, jpeg: null, thumbnail: null };
+  const canvas = draw(bitmap, scale);
+  return { ...sizes, jpeg: await coded(canvas, JPEG_QUALITY), thumbnail: await coded(square(canvas), THUMBNAIL_QUALITY) };
+}
+
+/** A square from the middle of a photo, for lists, on a canvas of its own or on this one. */
+export function square(photo, small = newCanvas(THUMBNAIL_SIDE, THUMBNAIL_SIDE)) {
+  const edge = Math.min(photo.width, photo.height);
+  const [x, y] = [(photo.width - edge) / 2, (photo.height - edge) / 2];
+  white(small).drawImage(photo, x, y, edge, edge, 0, 0, small.width, small.height);
+  return small;
 }
 
 /** A part of a photo, as a JPEG; the box is in shares of the whole: 0 to 1. */
 export function part(bitmap, { x, y, width, height }) {
-  const [from, to] = [{ width: bitmap.width * width, height: bitmap.height * height }, {}];
+  const from = { width: bitmap.width * width, height: bitmap.height * height };
   const scale = Math.min(1, LONGEST_SIDE / Math.max(from.width, from.height));
-  Object.assign(to, { width: Math.max(1, Math.round(from.width * scale)), height: Math.max(1, Math.round(from.height * scale)) });
-  const canvas = newCanvas(to.width, to.height);
-  const context = white(canvas);
-  context.drawImage(bitmap, bitmap.width * x, bitmap.height * y, from.width, from.height, 0, 0, to.width, to.height);
+  const canvas = newCanvas(scaled(from.width, scale), scaled(from.height, scale));
+  const [left, top] = [bitmap.width * x, bitmap.height * y];
+  white(canvas).drawImage(bitmap, left, top, from.width, from.height, 0, 0, canvas.width, canvas.height);
   return coded(canvas, JPEG_QUALITY);
 }
 
 /** The bitmap on a canvas of its own. */
 export function draw(bitmap, scale, make = newCanvas) {
-  const canvas = make(Math.max(1, Math.round(bitmap.width * scale)), Math.max(1, Math.round(bitmap.height * scale)));
+  const canvas = make(scaled(bitmap.width, scale), scaled(bitmap.height, scale));
   white(canvas).drawImage(bitmap, 0, 0, canvas.width, canvas.height);
   return canvas;
 }
+
+const scaled = (side, scale) => Math.max(1, Math.round(side * scale));
 
 /** The bitmap's pixels: RGBA, height x width x 4. */
 export function rgbaOf(bitmap) {
@@ -48,15 +58,6 @@ export function rgbaOf(bitmap) {
   const context = white(canvas, { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   return context.getImageData(0, 0, canvas.width, canvas.height).data;
-}
-
-/** A square from the middle of the photo, for lists. */
-function square(canvas) {
-  const small = newCanvas(THUMBNAIL_SIDE, THUMBNAIL_SIDE);
-  const edge = Math.min(canvas.width, canvas.height);
-  const [x, y] = [(canvas.width - edge) / 2, (canvas.height - edge) / 2];
-  white(small).drawImage(canvas, x, y, edge, edge, 0, 0, THUMBNAIL_SIDE, THUMBNAIL_SIDE);
-  return small;
 }
 
 /** What is transparent lies on white, as in the API; JPEG would make it black. */

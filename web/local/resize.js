@@ -1,7 +1,9 @@
 // The service's resize (Pillow, Image.resize with BILINEAR), to the bit: a triangle filter whose width grows with the
 // reduction, so that shrinking averages instead of skipping; one axis after the other, rounded to bytes in between.
 
-const PRECISION = 2 ** 22;
+/** Weights are fixed-point numbers of so many bits; 255 of them, summed up, stay within 31. */
+const BITS = 22;
+const HALF = 2 ** (BITS - 1);
 
 /**
  * Squashes RGBA pixels to a square of RGB.
@@ -10,43 +12,68 @@ const PRECISION = 2 ** 22;
  * @returns {Uint8Array} size x size x 3
  */
 export function resize(rgba, width, height, size) {
-  const across = filter(width, size);
+  const narrow = across(rgba, width, height, size, filter(width, size));
+  return down(narrow, height, size, filter(height, size));
+}
+
+function across(rgba, width, height, size, { first, ends, weights }) {
   const narrow = new Uint8Array(height * size * 3);
+  let to = 0;
   for (let y = 0; y < height; y++) {
+    const row = y * width * 4;
     for (let x = 0; x < size; x++) {
-      const { first, weights } = across[x];
-      const from = (y * width + first) * 4;
-      const to = (y * size + x) * 3;
-      for (let channel = 0; channel < 3; channel++) narrow[to + channel] = average(rgba, from + channel, 4, weights);
+      let [red, green, blue] = [HALF, HALF, HALF];
+      let from = row + first[x] * 4;
+      for (let i = ends[x]; i < ends[x + 1]; i++, from += 4) {
+        const weight = weights[i];
+        red = (red + rgba[from] * weight) | 0;
+        green = (green + rgba[from + 1] * weight) | 0;
+        blue = (blue + rgba[from + 2] * weight) | 0;
+      }
+      narrow[to++] = byte(red);
+      narrow[to++] = byte(green);
+      narrow[to++] = byte(blue);
     }
   }
-  const down = filter(height, size);
-  const square = new Uint8Array(size * size * 3);
+  return narrow;
+}
+
+function down(narrow, height, size, { first, ends, weights }) {
+  const row = size * 3;
+  const square = new Uint8Array(size * row);
+  const sums = new Int32Array(row);
   for (let y = 0; y < size; y++) {
-    const { first, weights } = down[y];
-    for (let i = 0; i < size * 3; i++) square[y * size * 3 + i] = average(narrow, first * size * 3 + i, size * 3, weights);
+    sums.fill(HALF);
+    let from = first[y] * row;
+    for (let i = ends[y]; i < ends[y + 1]; i++, from += row) {
+      const weight = weights[i];
+      for (let x = 0; x < row; x++) sums[x] += narrow[from + x] * weight;
+    }
+    for (let x = 0; x < row; x++) square[y * row + x] = byte(sums[x]);
   }
   return square;
 }
 
-function average(values, from, step, weights) {
-  let sum = PRECISION / 2;
-  for (let i = 0; i < weights.length; i++) sum += values[from + i * step] * weights[i];
-  return Math.min(255, Math.max(0, Math.floor(sum / PRECISION)));
-}
+const byte = (sum) => Math.min(255, Math.max(0, sum >> BITS));
 
-/** For each of `to` target pixels the source pixels that count, and their weights as fixed-point numbers. */
+/**
+ * For each of `to` target pixels the first source pixel that counts, and the weights of it and those after it: target x
+ * has weights[ends[x]] to weights[ends[x + 1] - 1].
+ */
 function filter(from, to) {
   const scale = from / to;
   const support = Math.max(1, scale);
-  return Array.from({ length: to }, (_, target) => {
+  const [first, ends, weights] = [new Int32Array(to), new Int32Array(to + 1), []];
+  for (let target = 0; target < to; target++) {
     const center = (target + 0.5) * scale;
-    const first = Math.max(0, Math.trunc(center - support + 0.5));
+    first[target] = Math.max(0, Math.trunc(center - support + 0.5));
     const end = Math.min(from, Math.trunc(center + support + 0.5));
-    const weights = Array.from({ length: end - first }, (_, i) =>
-      Math.max(0, 1 - Math.abs((first + i - center + 0.5) / support)),
+    const shares = Array.from({ length: end - first[target] }, (_, i) =>
+      Math.max(0, 1 - Math.abs((first[target] + i - center + 0.5) / support)),
     );
-    const sum = weights.reduce((a, b) => a + b, 0);
-    return { first, weights: Int32Array.from(weights, (weight) => Math.trunc(0.5 + (weight / sum) * PRECISION)) };
-  });
+    const sum = shares.reduce((a, b) => a + b, 0);
+    weights.push(...shares.map((share) => Math.trunc(0.5 + (share / sum) * 2 ** BITS)));
+    ends[target + 1] = weights.length;
+  }
+  return { first, ends, weights: Int32Array.from(weights) };
 }

@@ -2,6 +2,7 @@
 // photos cost no more than sixty.
 
 import { element } from "../lib/dom.js";
+import { THUMBNAIL_SIDE, bitmapOf, square } from "../lib/pixels.js";
 import { formatProbability, text } from "../lib/text.js";
 import { isBoth, labelled, noneOf } from "./answer.js";
 
@@ -53,7 +54,7 @@ export class Grid {
     const [first, end] = this.#window();
     const wanted = this.#items.slice(first, end);
     const kept = new Set(wanted);
-    for (const item of [...this.#tiles.keys()]) if (!kept.has(item)) this.#forget(item);
+    for (const item of [...this.#tiles.keys()]) if (!kept.has(item)) this.#tiles.delete(item);
     const rows = wanted.map((item, i) => this.#row(item, first + i));
     const same = rows.length === this.#list.children.length && rows.every((row, i) => row === this.#list.children[i]);
     if (same) return;
@@ -108,20 +109,14 @@ export class Grid {
     button.setAttribute("aria-pressed", String(item === this.#selected));
     label.textContent = words;
     value.textContent = number;
-    if (item.photo?.thumbnail && !picture.src) {
-      picture.src = URL.createObjectURL(item.photo.thumbnail);
+    if (item.photo?.opened && picture.hidden) {
       picture.hidden = false;
+      drawThumbnail(picture, item);
     }
   }
 
-  #forget(item) {
-    const { picture } = this.#tiles.get(item);
-    if (picture.src) URL.revokeObjectURL(picture.src);
-    this.#tiles.delete(item);
-  }
-
   #newTile(item) {
-    const picture = element("img", { alt: "", width: 120, height: 120, hidden: true });
+    const picture = element("canvas", { width: THUMBNAIL_SIDE, height: THUMBNAIL_SIDE, hidden: true, "aria-hidden": "true" });
     const [label, value] = [element("span", { className: "tile-label" }), element("span", { className: "tile-value" })];
     const name = element("span", { className: "visually-hidden" });
     const button = element(
@@ -134,6 +129,13 @@ export class Grid {
     button.addEventListener("click", () => this.#onSelect(item));
     return { row: element("li", {}, button), button, picture, label, value, name };
   }
+}
+
+/** Draws the photo small, from what was kept of it or from its file. */
+async function drawThumbnail(canvas, { photo, file }) {
+  const bitmap = await bitmapOf(photo.thumbnail ?? file).catch(() => null);
+  if (bitmap) square(bitmap, canvas);
+  bitmap?.close();
 }
 
 const clamp = (row, rows) => Math.min(rows, Math.max(0, row));
