@@ -1,11 +1,10 @@
 """onnxruntime session: pixels → predictions.
 
-Everything numeric lives in the graph (see export/to_onnx.py); this module asks and names the answers.
+Everything numeric lives in the graph (see export/graph); this module asks and names the answers.
 """
 
 import os
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -45,15 +44,6 @@ class Prediction:
     recognized: bool
     recognized_score: float
     heatmap: NDArray[np.float32] | None = None
-
-    def answer(self) -> dict[str, Any]:
-        """What clients are told, less the heatmap: the same over HTTP and on the command line."""
-        return {
-            "prediction": self.label,
-            "confidence": round(self.confidence, 6),
-            "probabilities": {label: round(value, 6) for label, value in self.probabilities.items()},
-            "recognized": self.recognized,
-        }
 
 
 class Classifier:

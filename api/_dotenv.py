@@ -14,14 +14,16 @@ from pathlib import Path
 from dotenv.parser import Binding, parse_stream
 from dotenv.variables import Variable, parse_variables
 
-from api._settings import SettingsError
-
 # How like a setting's name another must be to count as a misspelling of it, from 0 to 1: API_KEY is, WEB_PORT is not.
 _ALIKE = 0.85
 _SHORTEST_ALIKE = 6
 
 
-def read(path: Path, settings: Collection[str], environment: Mapping[str, str]) -> dict[str, str]:
+class DotenvError(ValueError):
+    """The file cannot be used; the message says which line, and quotes nothing of it."""
+
+
+def read_dotenv(path: Path, settings: Collection[str], environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that the file sets, with `${NAME}` in their values replaced.
 
     Args:
@@ -29,22 +31,22 @@ def read(path: Path, settings: Collection[str], environment: Mapping[str, str]) 
         environment: what `${NAME}` may refer to, beside the lines above it.
 
     Raises:
-        SettingsError: the file cannot be read or is no UTF-8, or a line cannot be understood.
+        DotenvError: the file cannot be read or is no UTF-8, or a line cannot be understood.
     """
     values: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(_text(path))):
         name, where = binding.key, f"{path.name}, line {_line(binding)}"
         if binding.error or (name is not None and binding.value is None):
-            raise SettingsError(
+            raise DotenvError(
                 f"{where}: not understood. Write NAME=value, a text with quotes in one pair of them."
             )
         if name is None or binding.value is None:
             continue  # a comment, an empty line
         if meant := _meant(name, settings):
-            raise SettingsError(f"{where}: {name} is no setting. Did you mean {meant}?".replace("\u200b", ""))
+            raise DotenvError(f"{where}: {name} is no setting. Did you mean {meant}?".replace("\u200b", ""))
         value = _filled_in(binding.value, {**values, **environment}, where if name in settings else None)
         if name in settings and values.get(name, value) != value:
-            raise SettingsError(
+            raise DotenvError(
                 f"{where}: {name} stands there a second time, with another value. Keep one of them."
             )
         values[name] = value
@@ -55,7 +57,7 @@ def _text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SettingsError(
+        raise DotenvError(
             f"{path.name} cannot be read: {error.strerror}. Repair it, or take it away."
         ) from error
     try:
@@ -66,9 +68,9 @@ def _text(path: Path) -> str:
             if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
             else "not"
         )
-        raise SettingsError(f"{path.name} is {kind} UTF-8. Save it again, as UTF-8.") from error
+        raise DotenvError(f"{path.name} is {kind} UTF-8. Save it again, as UTF-8.") from error
     if "\0" in text:
-        raise SettingsError(f"{path.name} has NUL bytes in it, like UTF-16 has. Save it again, as UTF-8.")
+        raise DotenvError(f"{path.name} has NUL bytes in it, like UTF-16 has. Save it again, as UTF-8.")
     return text
 
 
@@ -101,5 +103,5 @@ def _filled_in(value: str, known: Mapping[str, str], where: str | None) -> str:
     atoms = list(parse_variables(value))
     for atom in atoms:
         if where and isinstance(atom, Variable) and atom.default is None and atom.name not in known:
-            raise SettingsError(f"{where}: it refers to ${{{atom.name}}}, which is not set.")
+            raise DotenvError(f"{where}: it refers to ${{{atom.name}}}, which is not set.")
     return "".join(atom.resolve(known) for atom in atoms)

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from api._image import READABLE
 from api._labels import purpose
+from api._photo.formats import READABLE
 from api._registry import Model
 
 # Of more classes than these an example would be a wall of names: it shows this many, and its field says so.

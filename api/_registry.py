@@ -39,7 +39,7 @@ class Model:
     metadata: dict[str, Any] = field(repr=False)
 
 
-def load(root: Path, version: str | None = None) -> Model:
+def read_model(root: Path, version: str | None = None) -> Model:
     """Reads the model `version` (default: the one that `latest` names) from the registry at `root`.
 
     Raises:

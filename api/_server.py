@@ -45,7 +45,7 @@ class _Reading(enum.Enum):
 class _RequestTransport:
     """The transport as a request sees it: to close it is to close the connection once the client has been heard out."""
 
-    def __init__(self, protocol: "PatientProtocol") -> None:
+    def __init__(self, protocol: "TimeoutProtocol") -> None:
         self._protocol = protocol
         self.write = protocol.transport.write
         self.is_closing = protocol.transport.is_closing
@@ -54,7 +54,7 @@ class _RequestTransport:
         self._protocol.close_when_heard_out()
 
 
-class PatientProtocol(HttpToolsProtocol):
+class TimeoutProtocol(HttpToolsProtocol):
     """Closes connections on which the client lets the server wait, or sends without end."""
 
     _state = _Reading.NOTHING

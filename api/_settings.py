@@ -12,13 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from api._photo.limits import DEFAULT_MAX_PIXELS
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Vercel refuses larger request bodies before they reach the function.
 DEFAULT_MAX_UPLOAD_BYTES = 4_500_000
-# Of a JPEG, which is decoded at a fraction of its size; other formats may have five eighths of it (_image.py), so that
-# a 24-megapixel camera photo fits in any of them.
-DEFAULT_MAX_PIXELS = 40_000_000
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 # What a browser sends as Origin: of a web page, its host in lower case, or of an app or a browser extension, with a
@@ -64,7 +63,7 @@ class Settings:
     workers_ignored: bool = False
 
 
-def load(environment: Mapping[str, str] | None = None) -> Settings:
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Reads the settings from `environment` (default: the process's, completed by `.env`).
 
     Raises:
@@ -112,9 +111,13 @@ def _load_dotenv(path: Path) -> None:
     # Imported only where a .env exists: a deployed function has none and need not pay for the import. A link to
     # nowhere, a folder and a pipe exist too.
     if os.path.lexists(path):
-        from api import _dotenv
+        from api._dotenv import DotenvError, read_dotenv
 
-        for name, value in _dotenv.read(path, names(), os.environ).items():
+        try:
+            values = read_dotenv(path, names(), os.environ)
+        except DotenvError as error:
+            raise SettingsError(str(error)) from error
+        for name, value in values.items():
             os.environ.setdefault(name, value)
     elif os.path.lexists(path.with_name(f"{path.name}.txt")):
         raise SettingsError(f"{path.name}.txt: an editor added .txt to its name. Call it {path.name}.")

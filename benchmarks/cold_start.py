@@ -20,7 +20,9 @@ import time; marks = [("interpreter", time.monotonic())]
 def mark(name): marks.append((name, time.monotonic()))
 import numpy, onnxruntime; mark("numpy, onnxruntime")
 import PIL.Image; mark("Pillow")
-from api import _start; _start.begin(); import fastapi; mark("FastAPI")
+from api._start import quick
+with quick(): import fastapi
+mark("FastAPI")
 import uvicorn; mark("uvicorn")
 import api.index; mark("app and model")
 import json; print(json.dumps(marks))

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from api._classifier import Classifier
-from api._registry import load
+from api._registry import read_model
 from benchmarks._contenders import PURRDICT
 from benchmarks._measure import (
     ROOT,
@@ -67,7 +67,7 @@ class Floor:
     """Decode, resize and `session.run` in this process: the work itself, without a server."""
 
     def __init__(self) -> None:
-        model = load(ROOT / "model")
+        model = read_model(ROOT / "model")
         self._classifier = Classifier(model)
         self._size = (model.input_size, model.input_size)
         for _ in range(10):

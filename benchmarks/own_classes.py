@@ -176,7 +176,7 @@ def _rejected(models: Path, neither: Path, same: set[str]) -> float:
     from export.measure import scores
     from export.photos.find import find_neither
 
-    model = _registry.load(models)
+    model = _registry.read_model(models)
     photos = find_neither(neither, model.labels).splits["test"]
     photos = photos.take([i for i, kind in enumerate(photos.kinds) if kind not in same])
     return float((~scores.score(model, photos).accepted).mean())
@@ -188,7 +188,10 @@ def _latency(models: Path) -> float:
     from export.measure.scores import latency_ms
 
     pairs = [
-        (latency_ms(_registry.load(models), 20), latency_ms(_registry.load(ROOT / "model", "1.0.0"), 20))
+        (
+            latency_ms(_registry.read_model(models), 20),
+            latency_ms(_registry.read_model(ROOT / "model", "1.0.0"), 20),
+        )
         for _ in range(5)
     ]
     return sorted(own / first for own, first in pairs)[2]

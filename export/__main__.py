@@ -203,6 +203,10 @@ def _add_publish(commands: Commands) -> None:
     parser.add_argument(
         "--note", default="", help="what a reader of the model card should know about this version"
     )
+    parser.add_argument(
+        "--beside", type=Path, nargs="+", default=[], metavar="RUN",
+        help="runs that the card compares this one with: the same recipe with other seeds, or other recipes",
+    )  # fmt: skip
     parser.set_defaults(run=_publish, after_stop="What was published before is untouched.")
 
 
@@ -212,7 +216,7 @@ def _publish(options: argparse.Namespace) -> None:
 
     model = publish(
         options.folder, options.models, options.version, options.anyway, not options.keep_latest, options.note,
-        options.as_typed,
+        options.as_typed, options.beside,
     )  # fmt: skip
     print(report.of_published(model, options.models))
 
@@ -249,8 +253,12 @@ def _add_evaluate(commands: Commands) -> None:
     parser.add_argument(
         "--robustness",
         action="store_true",
-        help="also measure compressed and small uploads, and painted-over heatmaps",
+        help="also measure compressed and small uploads, painted-over heatmaps, and photos shown small in scenes",
     )
+    parser.add_argument(
+        "--scenes", nargs="+", default=["rooms", "scenes", "streets"], metavar="KIND",
+        help="with --robustness: the kinds of --neither that are scenes (default: rooms scenes streets)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the figures as JSON instead of tables")
     parser.set_defaults(run=_evaluate, after_stop="")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from export.summary import Summary, counted
 
 log = logging.getLogger(__name__)
 
+# Written by the training of a network, a line an epoch.
+LEARNING = "metrics.jsonl"
 # So many doubtful labels are drawn.
 MOST_DOUBTFUL = 24
 # Of fewer test photos of a class the figures would be chance.
@@ -36,24 +39,38 @@ def measure(
     """The figures: on test through the code that serves, and by cross-validation; plots and contact sheets."""
     judged = fitted.judged
     trained = bool(metadata["training"]["recipe"]["finetune"])
-    metadata["metrics"]["val" if trained else "cross_validation"] = metrics.measure(judged)
+    metadata["metrics"]["val" if trained else "cross_validation"] = (
+        metrics.measure_all(judged) if trained else metrics.measure(judged)
+    )
     metadata["negatives"] = dict(zip(("used", "left_out"), fitted.negatives, strict=True))
     if not trained:
         _doubtful(judged.of_labels(), out, summary)
     shown = _on_test(model, body, found, others, splits["train"], summary) or judged
     if shown is not judged:
-        metadata["metrics"]["test"] = metrics.measure(shown)
-        if kinds := [line for line in metrics.by_kind(shown) if line["kind"]]:
-            metadata["metrics"]["test"]["by_kind"] = kinds
+        metadata["metrics"]["test"] = metrics.measure_all(shown)
     metadata["confused"] = metrics.confused(shown)
     metadata["latency_ms"] = round(scores.latency_ms(model), 2)
     from export.measure import plots
 
     plots.draw_all(shown, out)
+    if trained:
+        _closely(model, found, out, metadata)
     if shown is judged:  # the negatives are features of photos that nobody here has
         shown = judged.of_labels()
     if count := mistakes.draw(shown, out / "mistakes.png"):
         log.info("%s, the surest in %s", counted(count, "mistake"), printable(out / "mistakes.png"))
+
+
+def _closely(model: Model, found: Found, out: Path, metadata: dict[str, Any]) -> None:
+    """What is worth its time where training took longer: worse uploads, painted-over photos, the learning curves."""
+    from export.measure import plots
+    from export.measure.robustness import masking, robustness
+
+    metadata["masking"] = masking(model, found.splits["val"])
+    metadata["robustness"] = robustness(model, found.splits["val"])
+    plots.robustness_curves(metadata["robustness"], out / "robustness.png")
+    history = [json.loads(line) for line in (out / LEARNING).read_text(encoding="utf-8").splitlines()]
+    plots.learning_curves(history, out / "learning.png")
 
 
 def _on_test(

@@ -36,7 +36,7 @@ class Fitted:
     Attributes:
         judged: answers about the photos of the cross-validation and the negatives after them, each by a head that was
             fitted without it and a temperature and threshold chosen without it; of a network that was trained on the
-            photos, answers about val.
+            photos, answers about val and the val photos of none of the classes.
         negatives: how many of the body's were used, and how many left out.
     """
 
@@ -63,8 +63,13 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
     used = (len(negatives), len(body.negatives) - len(negatives))
     if recipe.finetune:
         # The network has seen the photos of the folds and the negatives: they look easier to it than others will.
-        temperature, threshold = _choose(on_val, val.targets, [])
-        judged = scores.from_logits(val.photos.labels, val.photos, on_val, temperature, threshold)
+        unseen = splits["others_val"]
+        of_none = head.logits(unseen.values[:, 0])
+        temperature, threshold = _choose(on_val, val.targets, [of_none] if len(of_none) else [])
+        judged = scores.from_logits(
+            val.photos.labels, val.photos + unseen.photos, np.concatenate([on_val, of_none]), temperature,
+            threshold,
+        )  # fmt: skip
         return Fitted(head, temperature, threshold, "val", judged, used)
     crossed = _cross_validate(own, everything, recipe, summary)
     if len(val.photos) >= ENOUGH_VAL:

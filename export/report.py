@@ -27,9 +27,7 @@ def of_run(run: Run) -> str:
     figures = dict(figures) | {"latency_ms": run.metadata["latency_ms"]}
     lines = [
         f"\n{len(run.metadata['labels'])} classes, {title}\n",
-        tables.figures(figures),
-        "",
-        tables.per_class(figures),
+        _tables(figures),
     ]
     if name == "test" and "neither_unrecognized" in crossed and "neither_unrecognized" not in figures:
         lines.append(
@@ -67,18 +65,19 @@ def of_published(model: Model, models: Path) -> str:
 def evaluate(options: argparse.Namespace) -> None:
     """Measure a published model and print the figures."""
     from export.measure import mistakes, plots, scores
-    from export.measure.robustness import masking, robustness
+    from export.measure.robustness import masking, robustness, small_on_scenes
     from export.photos.find import find_split
 
-    model = _registry.load(options.models, options.version)
+    model = _registry.read_model(options.models, options.version)
     photos, remarks = find_split(options.data, options.neither, options.split, model.labels)
     answers = scores.score(model, photos)
     for line in (*remarks, *(f"skipped {line}" for line in answers.skipped)):
         print(line, file=sys.stderr)
-    figures: dict[str, Any] = metrics.measure(answers) | {"latency_ms": scores.latency_ms(model)}
-    kinds = metrics.by_kind(answers)
+    figures: dict[str, Any] = metrics.measure_all(answers) | {"latency_ms": scores.latency_ms(model)}
     if options.robustness:
         figures |= {"robustness": robustness(model, photos), "masking": masking(model, photos)}
+        if small := small_on_scenes(model, photos, options.scenes):
+            figures["small"] = small
     if options.plots:
         plots.draw_all(answers, options.plots)
         if options.robustness:
@@ -90,17 +89,16 @@ def evaluate(options: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     if options.json:
-        print(
-            json.dumps(
-                {"version": model.version, "split": options.split} | figures | {"by_kind": kinds}, indent=2
-            )
-        )
+        print(json.dumps({"version": model.version, "split": options.split} | figures, indent=2))
         return
-    print(
-        f"Purrdict {model.version} on {options.split}\n\n{tables.figures(figures)}\n\n{tables.per_class(figures)}"
-    )
-    if table := tables.kinds(kinds):
+    print(f"Purrdict {model.version} on {options.split}\n\n{_tables(figures)}")
+    if table := tables.kinds(figures.get("by_kind", [])):
         print(f"\n{table}")
-    for name in ("robustness", "masking"):
+    for name in ("robustness", "small", "masking"):
         if name in figures:
             print(f"\n{name}: {json.dumps(figures[name])}")
+
+
+def _tables(figures: dict[str, Any]) -> str:
+    parts = (tables.sources(figures.get("by_source", [])), tables.figures(figures), tables.per_class(figures))
+    return "\n\n".join(part for part in parts if part)

@@ -29,7 +29,11 @@ MODEL, METADATA, HEAD, PARITY = "model.onnx", "run.json", "head.npz", "parity.np
 MARK = ".purrdict-run"
 # Contact sheets: they show the user's photos and are never published.
 SHEETS = ("mistakes.png", "doubtful.png")
-PLOTS = ("confusion.png", "reliability.png", "recognized.png", "robustness.png")
+PLOTS = (
+    "confusion.png", "reliability.png", "recognized.png", "operating.png", "robustness.png", "learning.png",
+)  # fmt: skip
+# The weights of a network that was trained, float32: what another training can start from.
+CHECKPOINT = "body.pt"
 PARITY_PHOTOS = 8
 # onnxruntime and NumPy add up the same numbers in another order; on another processor int8 may round otherwise, too.
 TOLERANCE = 0.02

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api._classifier import available_cpus
-from api._image import decode
+from api._photo.image import decode
 from export import check, figures, provenance, run
 from export.body import body as bodies
 from export.body.body import Body
@@ -129,7 +129,7 @@ def _body(
 def _features(
     body: Body, found: Found, others: Found, recipe: Recipe, cache: Cache, summary: Summary
 ) -> dict[str, Features]:
-    """Features of train, val, and of the user's photos of none of the classes ("others")."""
+    """Features of train, val, and of the user's photos of none of the classes ("others", "others_val")."""
     views = recipe.views_for(len(found.splits["train"]))
     todo = len(found.splits["train"]) * len(views) + len(found.splits["val"])
     log.info(
@@ -141,6 +141,9 @@ def _features(
         "val": extract(body, found.splits["val"], cache, title="val"),
         "others": extract(
             body, others.splits.get("train", Photos(found.labels)), cache, title="none of them"
+        ),
+        "others_val": extract(
+            body, others.splits.get("val", Photos(found.labels)), cache, title="none of them, val"
         ),
     }
     for line in [line for features in splits.values() for line in features.skipped][:10]:

@@ -1,4 +1,5 @@
-"""The arrows of the design: export → api → model/, and nothing of training in what is deployed."""
+"""The arrows of the design: export → api → model/, nothing of training in what is deployed, and within api/ from a
+higher room to a lower one only."""
 
 import ast
 import subprocess
@@ -32,6 +33,58 @@ DEPLOYED = {
 ON_A_DEVELOPERS_MACHINE = {"uvicorn", "ngrok"}
 
 
+# The rooms of api/, lowest first: a module imports what stands in a line above its own, and of its own room the lines
+# above too. So there can be no circle.
+ROOMS = (
+    ("_photo.errors", "_photo.boxes"),
+    ("_photo.formats", "_photo.avif", "_photo.heic"),
+    ("_photo.limits",),
+    ("_photo.repair",),
+    ("_photo.image",),
+    (
+        "_commands.output",
+        "_commands.paths",
+        "_labels",
+        "_dotenv",
+        "_registry",
+        "_admission",
+        "_server",
+        "_root_path",
+        "_security",
+    ),
+    ("_settings", "_classifier", "_requests"),
+    ("_answers", "_openapi"),
+    ("_service",),
+    ("_routes.body", "_routes.docs", "_routes.page"),
+    ("_routes.info", "_routes.predict"),
+    ("_app",),
+    ("_start",),
+    ("index",),
+    ("_lambda", "_commands.serve"),
+    ("_commands.predict", "_commands.tunnel"),
+    ("__main__",),
+)
+LONGEST_FUNCTION, LONGEST_FILE = 50, 300
+
+
+def modules() -> dict[str, Path]:
+    """The modules of api/, by their names in it."""
+    folder = ROOT / "api"
+    found = {path.relative_to(folder).with_suffix("").as_posix(): path for path in folder.rglob("*.py")}
+    return {name.replace("/", "."): path for name, path in found.items() if not name.endswith("__init__")}
+
+
+def own_imports(path: Path) -> set[str]:
+    """The modules of api/ that a file imports, at its top or anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "api":
+            within = node.module.removeprefix("api").lstrip(".")
+            whole = [".".join(filter(None, (within, alias.name))) for alias in node.names]
+            names |= {name if name in modules() else within for name in whole}
+    return names
+
+
 def imports_of(path: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
@@ -43,9 +96,9 @@ def imports_of(path: Path) -> set[str]:
 
 
 def test_the_deployed_side_imports_only_what_is_deployed() -> None:
-    for path in (ROOT / "api").glob("*.py"):
+    for path in (ROOT / "api").rglob("*.py"):
         allowed = DEPLOYED | {"api"} | set(sys.stdlib_module_names)
-        if path.name in ("__main__.py", "_server.py"):
+        if path.parent.name == "_commands" or path.name == "_server.py":
             allowed |= ON_A_DEVELOPERS_MACHINE
         assert imports_of(path) <= allowed, path.name
 
@@ -63,9 +116,39 @@ def test_importing_the_function_loads_nothing_of_training() -> None:
     assert result.stdout.splitlines()[-1] == "[]"
 
 
-def test_only_the_entry_points_have_no_leading_underscore() -> None:
-    names = {path.name for path in (ROOT / "api").glob("*.py")}
-    assert {name for name in names if not name.startswith("_")} == {"index.py"}
+def test_no_module_imports_from_a_higher_room() -> None:
+    height = {name: line for line, room in enumerate(ROOMS) for name in room}
+    assert set(height) == set(modules()), "every module has its place"
+    for name, path in modules().items():
+        for imported in own_imports(path):
+            assert height[imported] < height[name], f"{name} imports {imported}"
+
+
+def test_no_function_is_longer_than_a_screen_and_no_file_longer_than_a_few() -> None:
+    for name, path in modules().items():
+        text = path.read_text()
+        assert len(text.splitlines()) <= LONGEST_FILE, name
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or 0) - node.lineno + 1
+                assert lines <= LONGEST_FUNCTION, f"{name}.{node.name} has {lines} lines"
+
+
+def test_only_the_entry_point_has_no_leading_underscore() -> None:
+    assert {name for name in modules() if not name.startswith("_")} == {"index"}
+
+
+def test_building_an_app_is_what_loads_a_model_not_importing_it() -> None:
+    code = "import api._app, threading; print(threading.active_count())"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=clean_environment(MODEL_DIR="/nonexistent"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout.splitlines() == ["1"], "a service without a model would say so"
 
 
 def test_the_root_holds_nothing_that_would_replace_the_function_on_vercel() -> None:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from api._classifier import available_cpus
-from api._image import ImageError, decode
+from api._photo.errors import ImageError
+from api._photo.image import decode
 from export.body.body import Body
 from export.errors import ExportError
 from export.files import printable, working_array

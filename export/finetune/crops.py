@@ -6,7 +6,7 @@ resumed run, and whatever else is in its batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ from export.finetune.settings import Settings
 
 # Words that keep the random numbers of one purpose from those of another.
 _ORDER, _CROP = 1, 2
+# A photo that is shown small takes this part of the picture's side.
+SMALL = (0.3, 0.7)
+# The least share of a scene that is seen around it.
+SCENE_SCALE = 0.3
 
 
 @dataclass(frozen=True)
@@ -38,20 +42,45 @@ class Samples:
 
 
 def samples(pixels: Pixels, settings: Settings, epoch: int) -> Samples:
-    """Every photo of a class once, and photos of none until they are `none_share` of the epoch.
+    """Photos of the classes, each once or by `balance`, and photos of none until they are `none_share` of the epoch.
 
-    If they are few, they are repeated; if they are many, other ones of all kinds come in each epoch.
+    If there are fewer than are wanted, they are repeated; if there are more, other ones come in each epoch.
     """
     targets, labels = pixels.targets, len(pixels.photos.labels)
     own, none = np.flatnonzero(targets < labels), np.flatnonzero(targets == labels)
+    if settings.balance < 1:
+        own = balanced(own, [pixels.photos.kinds[i] for i in own], settings.balance, epoch)
     if len(none):
-        count = none_count(len(own), settings)
-        # They are sorted by kind: an even choice shows all kinds.
-        even = np.arange(count) * len(none) // count
-        none = none[(even + epoch) % len(none)]
+        none = none[_even(len(none), none_count(len(own), settings), epoch)]
     chosen = np.concatenate([own, none])
     scales = np.where(targets[chosen] == labels, settings.none_crop_scale, settings.crop_scale)
     return Samples(pixels.rows[chosen], targets[chosen], scales)
+
+
+def balanced(own: NDArray[np.int64], kinds: Sequence[str], power: float, epoch: int) -> NDArray[np.int64]:
+    """As many of the photos `own` as they are, from each kind in proportion to its size to this power (Mahajan et al.
+    2018, arXiv:1805.00932, with the square root)."""
+    names, numbers, counts = np.unique(np.array(kinds), return_inverse=True, return_counts=True)
+    wanted = np.round(len(own) * counts**power / (counts**power).sum()).astype(int)
+    rows = [own[numbers == kind] for kind in range(len(names))]
+    return np.concatenate(
+        [some[_even(len(some), count, epoch)] for some, count in zip(rows, wanted, strict=True)]
+    )
+
+
+def _even(among: int, count: int, epoch: int) -> NDArray[np.int64]:
+    """Numbers of so many photos, spread evenly, since they are sorted by kind; other ones in each epoch."""
+    return (np.arange(count) * among // max(count, 1) + epoch) % among
+
+
+def scene_rows(pixels: Pixels, settings: Settings) -> NDArray[np.int64]:
+    """The rows of the photos that others are shown small in, if the recipe names any."""
+    labels = len(pixels.photos.labels)
+    shown = [
+        target == labels and kind in settings.scenes
+        for target, kind in zip(pixels.photos.targets, pixels.photos.kinds, strict=True)
+    ]
+    return pixels.rows[np.flatnonzero(shown)]
 
 
 def none_count(own: int, settings: Settings) -> int:
@@ -85,22 +114,39 @@ class Crops(Dataset[tuple[Tensor, int, Tensor]]):
     """One random crop a sample: uint8 [3, size, size], its class, and how to recolour it, float32 [3]."""
 
     def __init__(
-        self, array: NDArray[np.uint8], samples: Samples, size: int, colour: float, seed: int, epoch: int
-    ) -> None:
-        self.array, self.samples, self.size, self.colour = array, samples, size, colour
-        self.seed, self.epoch = seed, epoch
+        self, pixels: Pixels, samples: Samples, size: int, settings: Settings, epoch: int,
+    ) -> None:  # fmt: skip
+        self.array, self.samples, self.size, self.settings, self.epoch = (
+            pixels.array, samples, size, settings, epoch,
+        )  # fmt: skip
+        self.scenes = scene_rows(pixels, settings)
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, number: int) -> tuple[Tensor, int, Tensor]:
-        random = np.random.default_rng((self.seed, self.epoch, number, _CROP))
-        top, left, height, width = random_box(random, self.array.shape[1], float(self.samples.scales[number]))
-        crop = self.array[self.samples.rows[number], top : top + height, left : left + width]
-        if random.random() < 0.5:
-            crop = crop[:, ::-1]
-        factors = random.uniform(1 - self.colour, 1 + self.colour, 3).astype(np.float32)
-        return resize(crop, self.size), int(self.samples.targets[number]), torch.from_numpy(factors)
+        settings = self.settings
+        random = np.random.default_rng((settings.seed, self.epoch, number, _CROP))
+        crop = self._crop(random, self.samples.rows[number], float(self.samples.scales[number]))
+        factors = random.uniform(1 - settings.colour, 1 + settings.colour, 3).astype(np.float32)
+        if len(self.scenes) and random.random() < settings.zoom_out:
+            photo = self._small(random, crop)
+        else:
+            photo = resize(crop, self.size)
+        return photo, int(self.samples.targets[number]), torch.from_numpy(factors)
+
+    def _crop(self, random: np.random.Generator, row: int, scale: float) -> NDArray[np.uint8]:
+        top, left, height, width = random_box(random, self.array.shape[1], scale)
+        crop = self.array[row, top : top + height, left : left + width]
+        return crop[:, ::-1] if random.random() < 0.5 else crop
+
+    def _small(self, random: np.random.Generator, crop: NDArray[np.uint8]) -> Tensor:
+        """The crop somewhere in a scene."""
+        scene = resize(self._crop(random, random.choice(self.scenes), SCENE_SCALE), self.size)
+        side = round(random.uniform(*SMALL) * self.size)
+        top, left = random.integers(0, self.size - side + 1, 2)
+        scene[:, top : top + side, left : left + side] = resize(crop, side)
+        return scene
 
 
 class Whole(Dataset[tuple[Tensor, int]]):

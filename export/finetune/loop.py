@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 METRICS = "metrics.jsonl"
 # How often the loss is looked at; on a GPU each look waits for it.
 STEPS_TO_LOOK = 20
+# The head that is trained along begins fitted on so many photos.
+FIRST_PHOTOS = 2000
 
 
 class Loop:
@@ -108,7 +110,7 @@ class Loop:
         batches = Batches(
             len(drawn), chosen.batch_size, chosen.seed, epoch, self.fabric.global_rank, self.fabric.world_size
         )
-        crops = Crops(self.pixels.array, drawn, size, chosen.colour, chosen.seed, epoch)
+        crops = Crops(self.pixels, drawn, size, chosen, epoch)
         loader = self._loader(crops, batches)
         self.learner.train()
         total = torch.zeros((), device=self.fabric.device)
@@ -193,11 +195,13 @@ class Loop:
         """Give the head to train with a fitted start."""
         log.info("fitting a first head on the features of the network as it is")
         network = self.bare.network.to(self.fabric.device).eval()
-        whole = Whole(self.pixels, self.settings.input_size)
+        whole = Whole(self.pixels, self.settings.size_at(0))
+        # A start need not be good: so many photos, evenly chosen, make one that is.
+        some = np.linspace(0, len(whole) - 1, min(len(whole), FIRST_PHOTOS)).astype(int)
         pooled: list[NDArray[np.float32]] = []
         step = 2 * self.settings.batch_size
-        for first in tqdm(range(0, len(whole), step), "first features", mininterval=1.0):
-            photos = torch.stack([whole[i][0] for i in range(first, min(first + step, len(whole)))])
+        for first in tqdm(range(0, len(some), step), "first features", mininterval=1.0):
+            photos = torch.stack([whole[i][0] for i in some[first : first + step]])
             maps = network(self._ready(photos.to(self.fabric.device)))
             pooled.append(maps.mean(dim=(2, 3)).cpu().numpy())
-        self.bare.fit_head(np.concatenate(pooled), self.pixels.targets, self.c)
+        self.bare.fit_head(np.concatenate(pooled), self.pixels.targets[some], self.c)

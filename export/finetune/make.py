@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from api._image import ImageError, decode
+from api._photo.errors import ImageError
+from api._photo.image import decode
 from export import provenance
 from export.body import body as bodies
 from export.body.extract import Cache, extract

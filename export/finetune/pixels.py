@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from api._classifier import available_cpus
-from api._image import ImageError, decode
+from api._photo.errors import ImageError
+from api._photo.image import decode
 from export.errors import ExportError
 from export.files import new_array, printable, read_json, write_json
 from export.photos import MAX_PIXELS

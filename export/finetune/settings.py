@@ -24,7 +24,11 @@ class Settings:
         start_from: the body.pt of another run, to train that network further.
         unfreeze: "all", or how many of the network's last blocks are trained; the others stay as they are.
         norm: "frozen" batch norm keeps the statistics it came with; "updated" takes them from the batches.
-        sizes: input size in pixels and epochs at it, in order; the last size is the one that is served.
+        sizes: input size in pixels and epochs at it, in order.
+        served_size: the input size of the body; 0 for the last of `sizes`. A little more than that is better: things
+            look larger in random crops than in whole photos (Touvron et al. 2019, arXiv:1906.06423).
+        balance: where photos come from several folders, a folder of n is shown in proportion to n to this power: 1
+            shows every photo once an epoch, 0 all folders alike.
         learning_rate: the highest one of the body, after the warm-up.
         head_learning_rate: the same of the head that is trained along, and thrown away.
         weight_decay: of weights; norms and biases have none.
@@ -32,6 +36,9 @@ class Settings:
         crop_scale: the least share of a photo that a crop shows.
         none_crop_scale: the same for photos of none of the classes.
         none_share: photos of none are repeated, or left out by turns, until they are this share of an epoch.
+        zoom_out: share of the photos that are shown small, at 0.3 to 0.7 of the side, in a photo of `scenes`. Those of
+            none as well, so that the edge of what was put in says nothing.
+        scenes: kinds of photos of none (their folders' names) that show places.
         colour: how much brightness, contrast and saturation change.
         label_smoothing: share of a photo's label that is spread over all classes.
         ema_decay: of the exponential moving average of the weights, which is what is kept.
@@ -42,6 +49,8 @@ class Settings:
     unfreeze: int | str = "all"
     norm: str = "frozen"
     sizes: tuple[tuple[int, int], ...] = ((224, 5),)
+    served_size: int = 0
+    balance: float = 1.0
     batch_size: int = 16
     learning_rate: float = 1e-4
     head_learning_rate: float = 1e-3
@@ -50,6 +59,8 @@ class Settings:
     crop_scale: float = 0.5
     none_crop_scale: float = 0.1
     none_share: float = 0.12
+    zoom_out: float = 0.0
+    scenes: tuple[str, ...] = ()
     colour: float = 0.2
     label_smoothing: float = 0.1
     ema_decay: float = 0.998
@@ -61,7 +72,8 @@ class Settings:
 
     @property
     def input_size(self) -> int:
-        return self.sizes[-1][0]
+        """The input size that is served."""
+        return self.served_size or self.sizes[-1][0]
 
     @property
     def stored_size(self) -> int:
@@ -102,6 +114,10 @@ def _typed(name: str, value: Any, default: Any) -> Any:
         return _sizes(value)
     if name == "unfreeze":
         return value
+    if name == "scenes":
+        if isinstance(value, list | tuple) and all(isinstance(kind, str) for kind in value):
+            return tuple(value)
+        raise RecipeError("In the recipe's [finetune] table, scenes must be a list of names of folders.")
     wanted = (int, float) if isinstance(default, float) else type(default)
     if not isinstance(value, wanted) or isinstance(value, bool):
         kind = {str: "text", int: "a whole number", float: "a number"}[type(default)]
@@ -122,7 +138,7 @@ def _sizes(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
-    shares = ("warmup", "none_share", "label_smoothing", "ema_decay")
+    shares = ("warmup", "none_share", "label_smoothing", "ema_decay", "zoom_out")
     blocks = type(s.unfreeze) is int and s.unfreeze > 0
     return [
         ("network", s.network in ("", *ARCHITECTURES), f"empty or one of {', '.join(ARCHITECTURES)}"),
@@ -132,6 +148,12 @@ def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
             "sizes", all(size >= SMALLEST and size % 2 == 0 and epochs > 0 for size, epochs in s.sizes),
             f"even numbers of at least {SMALLEST} pixels, each for at least one epoch",
         ),
+        (
+            "served_size", s.served_size == 0 or (s.served_size >= SMALLEST and s.served_size % 2 == 0),
+            f"0 or an even number of at least {SMALLEST} pixels",
+        ),
+        ("balance", 0 <= s.balance <= 1, "from 0 to 1"),
+        ("scenes", bool(s.scenes) or not s.zoom_out, "named where zoom_out is above 0"),
         ("batch_size", s.batch_size > 0, "above 0"),
         *((name, getattr(s, name) >= 0, "at least 0") for name in (
             "learning_rate", "head_learning_rate", "weight_decay", "seed")),

@@ -17,6 +17,8 @@ from export.body.body import Body
 from export.head import Head
 
 OUTPUTS = ("probabilities", "recognized", "heatmap")
+# The heatmap has so many rows and columns for each one of the features, interpolated.
+FINER = 2
 
 
 def assemble(body: Body, head: Head, temperature: float) -> bytes:
@@ -36,6 +38,7 @@ def assemble(body: Body, head: Head, temperature: float) -> bytes:
         "first_axis": np.array([0], np.int64),
         "label_axis": np.array([1], np.int64),
         "least_heat": np.array(1e-6, np.float32),
+        "finer": np.array([1, 1, FINER, FINER], np.float32),
     }
     graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in constants.items())
     graph.node.extend(
@@ -92,5 +95,10 @@ def _evidence(features: str) -> list[NodeProto]:
         node("Sub", ["head_weights", "mean_of_others"], ["contrast"]),
         node("Reshape", ["contrast", "cell_weights"], ["contrast_filters"]),
         node("Sub", [features, "typical_features"], ["unusual_features"]),
-        node("Conv", ["unusual_features", "contrast_filters"], ["evidence"]),
-    ]
+        node("Conv", ["unusual_features", "contrast_filters"], ["coarse_evidence"]),
+        # Drawn straight from cells of a seventh of the photo, a map shows the cells rather than the animal.
+        node(
+            "Resize", ["coarse_evidence", "", "finer"], ["evidence"], mode="cubic", exclude_outside=1,
+            coordinate_transformation_mode="half_pixel",
+        ),
+    ]  # fmt: skip

@@ -84,6 +84,14 @@ def rejected_at(own: NDArray[np.float64], others: NDArray[np.float64], false_rej
     return float((others < threshold).mean())
 
 
+def operating_curve(
+    own: NDArray[np.float64], others: NDArray[np.float64], points: int = 200
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """False rejection rates, spaced evenly on a logarithm, and the share of `others` rejected at each."""
+    rates = np.geomspace(1 / len(own), 0.5, points)
+    return rates, np.array([rejected_at(own, others, rate) for rate in rates])
+
+
 def measure(scores: Scores) -> dict[str, Any]:
     """Every figure of the model card that follows from the answers."""
     rows = scores.labelled
@@ -115,6 +123,18 @@ def measure(scores: Scores) -> dict[str, Any]:
     return figures
 
 
+def measure_all(scores: Scores) -> dict[str, Any]:
+    """The figures of `measure`, and by source, by kind, and over the kinds of photos of none, if there are several."""
+    figures = measure(scores)
+    kinds = by_kind(scores)
+    for name, found in (("by_source", by_source(scores)), ("over_kinds", over_kinds(kinds))):
+        if found:
+            figures[name] = found
+    if any(line["kind"] for line in kinds):
+        figures["by_kind"] = kinds
+    return figures
+
+
 def _neither(scores: Scores) -> dict[str, Any]:
     own, others = scores.recognized[scores.labelled], scores.recognized[~scores.labelled]
     rejected = int((others < scores.threshold).sum())
@@ -129,6 +149,34 @@ def _neither(scores: Scores) -> dict[str, Any]:
             if share * len(own) >= 1  # of fewer photos none may be rejected, whatever the share is called
         },
     }
+
+
+def by_source(scores: Scores) -> list[dict[str, Any]]:
+    """Figures of the labels' photos from each source, their kind, the least accurate first; empty for one source."""
+    kinds = np.array(scores.kinds or ("",) * len(scores.targets))
+    lines = []
+    for source in np.unique(kinds[scores.labelled]):
+        some = scores.take(np.flatnonzero(scores.labelled & (kinds == source)).tolist())
+        names = (
+            "photos",
+            "accuracy",
+            "accuracy_interval",
+            "wrongly_unrecognized",
+            "expected_calibration_error",
+        )
+        figures = measure(some)
+        lines.append({"source": str(source)} | {name: figures[name] for name in names})
+    return sorted(lines, key=lambda line: float(line["accuracy"])) if len(lines) > 1 else []
+
+
+def over_kinds(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of the lines of `by_kind`: the mean OOD rejection rate over the kinds, the lowest, and of which kind it is."""
+    rates = {line["kind"]: line["unrecognized"] for line in lines if line["class"] == "none" and line["kind"]}
+    if len(rates) < 2:
+        return {}
+    worst = min(rates, key=lambda kind: float(rates[kind]))
+    mean = float(np.mean(list(rates.values())))
+    return {"kinds": len(rates), "mean": mean, "worst": rates[worst], "worst_kind": worst}
 
 
 def by_kind(scores: Scores) -> list[dict[str, Any]]:

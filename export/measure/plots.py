@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from export.files import replacing
-from export.measure.metrics import confusion, expected_calibration_error, reliability
+from export.measure.metrics import (
+    auroc,
+    confusion,
+    expected_calibration_error,
+    operating_curve,
+    reliability,
+)
 from export.measure.scores import Scores
 
 # A confusion matrix has numbers in its cells up to so many labels, and names at its edges up to so many.
@@ -136,11 +144,53 @@ def robustness_curves(curves: dict[str, dict[int, float]], path: Path) -> None:
     _save(figure, path)
 
 
+def operating_curve_plot(scores: Scores, path: Path) -> None:
+    """The share of photos of none that is rejected against the share of the labels' photos that is, and where the
+    threshold lies."""
+    own, others = scores.recognized[scores.labelled], scores.recognized[~scores.labelled]
+    rates, rejected = operating_curve(own, others)
+    figure, (axes,) = _new()
+    axes.plot(100 * rates, 100 * rejected)
+    here = (own < scores.threshold).mean(), (others < scores.threshold).mean()
+    axes.plot(100 * here[0], 100 * here[1], "o", color="k", label=f"threshold {scores.threshold:.3f}")
+    axes.set_xscale("log")
+    axes.grid(color="lightgray", linewidth=0.5)
+    axes.set(xlabel="photos of the labels unrecognized, %", ylabel="photos of none unrecognized, %")
+    axes.set_title(f"AUROC {auroc(own, others):.4f}", fontsize=10)
+    axes.legend(frameon=False, loc="lower right")
+    _save(figure, path)
+
+
+def learning_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
+    """Loss and accuracy after each epoch of a network's training, the lines of metrics.jsonl."""
+    epochs = [line["epoch"] for line in history]
+    figure, panels = _new(8, 3.4, panels=2)
+    drawn = (
+        (panels[0], {"train": "loss", "val": "val_loss"}, 1, "loss"),
+        (
+            panels[1],
+            {"accuracy": "val_accuracy", "none unrecognized": "val_none_unrecognized"},
+            100,
+            "val, %",
+        ),
+    )
+    for axes, names, factor, title in drawn:
+        for label, name in names.items():
+            if all(name in line for line in history):
+                axes.plot(epochs, [factor * line[name] for line in history], marker="o", label=label)
+        axes.set(xlabel="epoch", ylabel=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(frameon=False)
+    _save(figure, path)
+
+
 def draw_all(scores: Scores, folder: Path) -> list[Path]:
     """Every plot that follows from the answers; returns the files."""
     drawings = {
         "confusion.png": confusion_matrix, "reliability.png": reliability_diagram, "recognized.png": score_histogram
     }  # fmt: skip
+    if (~scores.labelled).any() and scores.labelled.any():
+        drawings["operating.png"] = operating_curve_plot
     for name, draw in drawings.items():
         draw(scores, folder / name)
     return [folder / name for name in drawings]

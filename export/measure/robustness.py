@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from api._classifier import Classifier
-from api._image import decode
+from api._photo.image import decode
 from api._registry import Model
 from export.measure.scores import score
 from export.photos.find import Photos
@@ -19,6 +21,8 @@ JPEG_QUALITIES = (95, 75, 50, 30, 15, 8)
 UPLOAD_SIDES = (240, 160, 112, 80, 56, 40)
 # Measured on so many photos of the labels, evenly spaced.
 PHOTOS = 500
+# Photos of a label that are shown small, and the parts of the scene's side that they take.
+SMALL_PHOTOS, PARTS = 250, (0.6, 0.45, 0.3)
 
 
 def _of_labels(photos: Photos, most: int) -> Photos:
@@ -44,6 +48,56 @@ def robustness(model: Model, photos: Photos) -> dict[str, dict[int, float]]:
         "jpeg_quality": {q: accuracy(with_quality(q), f"quality {q}") for q in JPEG_QUALITIES},
         "short_side": {s: accuracy(with_side(s), f"{s} px") for s in UPLOAD_SIDES},
     }
+
+
+def small_on_scenes(
+    model: Model, photos: Photos, kinds: Sequence[str]
+) -> dict[str, dict[float, dict[str, float]]]:
+    """How photos of each label fare when shown small in a photo of a scene.
+
+    Accuracy and share unrecognized by label and by the part of the scene's shorter side that the photo's longer side
+    takes.
+
+    Scenes are the photos of none of these `kinds`; without any, the answer is empty.
+    """
+    shown = zip(photos.paths, photos.targets, photos.kinds, strict=True)
+    scenes = [path for path, target, kind in shown if target == len(photos.labels) and kind in kinds]
+    if not scenes:
+        return {}
+    found: dict[str, dict[float, dict[str, float]]] = {}
+    for target, label in enumerate(photos.labels):
+        some = _of_labels(photos.take([i for i, t in enumerate(photos.targets) if t == target]), SMALL_PHOTOS)
+        found[label] = {}
+        for part in PARTS:
+            scores = score(model, some, _placed(scenes, part), f"{label} at {part:g} of the side")
+            found[label][part] = {
+                "accuracy": float((scores.predicted == target).mean()),
+                "unrecognized": float((~scores.accepted).mean()),
+            }
+    return found
+
+
+def _placed(scenes: Sequence[Path], part: float) -> Callable[[bytes], bytes]:
+    """Puts a photo into a scene; which one and where follows from the photo's bytes."""
+
+    def place(content: bytes) -> bytes:
+        random = np.random.default_rng(list(hashlib.sha256(content).digest()))
+        with Image.open(scenes[int(random.integers(len(scenes)))]) as image:
+            scene = image.convert("RGB")
+        with Image.open(io.BytesIO(content)) as image:
+            photo = image.convert("RGB")
+        factor = part * min(scene.size) / max(photo.size)
+        photo = photo.resize((max(1, round(photo.width * factor)), max(1, round(photo.height * factor))))
+        left, top = (
+            int(random.integers(room + 1))
+            for room in (scene.width - photo.width, scene.height - photo.height)
+        )
+        scene.paste(photo, (left, top))
+        out = io.BytesIO()
+        scene.save(out, "PNG")
+        return out.getvalue()
+
+    return place
 
 
 def masking(

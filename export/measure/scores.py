@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from api._classifier import Classifier, Prediction, available_cpus
-from api._image import ImageError, decode
+from api._photo.errors import ImageError
+from api._photo.image import decode
 from api._registry import Model
 from export.errors import ExportError
 from export.files import printable

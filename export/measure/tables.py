@@ -46,6 +46,9 @@ def figures(values: dict[str, Any]) -> str:
             rows.append((title, share(name)))
     if "neither_photos" in values:
         rows.append(("photos of none of them", f"{values['neither_photos']:,}"))
+    if kinds := values.get("over_kinds"):
+        rows.append((f"the same, mean over {kinds['kinds']} kinds", f"{kinds['mean']:.2%}"))
+        rows.append((f"the same, worst kind: {cell(kinds['worst_kind'])}", f"{kinds['worst']:.2%}"))
     if "neither_auroc" in values:
         rows.append(("AUROC of recognized", f"{values['neither_auroc']:.4f}"))
         for point, rejected in values["neither_unrecognized_at"].items():
@@ -64,6 +67,22 @@ def per_class(values: dict[str, Any]) -> str:
         title = f"class ({MOST_ROWS} lowest of {len(values['per_class'])})"
     rows = [(title, "photos", "precision", "recall")]
     rows += [(cell(n), f"{e['photos']:,}", f"{e['precision']:.1%}", f"{e['recall']:.1%}") for n, e in classes]
+    return aligned(rows)
+
+
+def sources(lines: Sequence[dict[str, Any]]) -> str:
+    """The lines of `by_source`; empty where all photos are from one."""
+    if not lines:
+        return ""
+    rows = [("source", "photos", "accuracy (95 % interval)", "unrecognized", "calibration error")]
+    for line in lines:
+        low, high = line["accuracy_interval"]
+        rows.append(
+            (
+                cell(line["source"]), f"{line['photos']:,}", f"{line['accuracy']:.2%} ({low:.1%} to {high:.1%})",
+                f"{line['wrongly_unrecognized']:.2%}", f"{line['expected_calibration_error']:.2%}",
+            )
+        )  # fmt: skip
     return aligned(rows)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ _PLOTS = {
     "confusion.png": "Confusion matrix",
     "reliability.png": "Reliability diagram",
     "recognized.png": "How much photos look like any of the classes",
+    "operating.png": "Photos of other things rejected, against photos of the classes rejected",
+    "learning.png": "Learning curves",
     "robustness.png": "Accuracy against compression and size of the upload",
 }
 
@@ -19,8 +23,9 @@ _PLOTS = {
 def write(metadata: dict[str, Any], folder: Path) -> str:
     """The card's Markdown; plots that lie in `folder` are shown."""
     sections = [
-        _head(metadata), _problems(metadata), _figures(metadata), _kinds(metadata),
-        _training(metadata), _limits(metadata), _images(folder), _licence(metadata),
+        _head(metadata), _problems(metadata), _figures(metadata), _kinds(metadata), _masking(metadata),
+        _training(metadata), _seeds(metadata), _compared(metadata), _limits(metadata), _images(folder),
+        _licence(metadata),
     ]  # fmt: skip
     return "\n\n".join(section for section in sections if section) + "\n"
 
@@ -72,7 +77,13 @@ def _figures(metadata: dict[str, Any]) -> str:
         "cross_validation": f"Test photos were not used, or there were too few. {crossed}",
         "val": "On val. Temperature and threshold were chosen on the same photos, so expect a little less.",
     }
-    parts = [f"## Figures\n\n{words[name]}", tables.figures(figures), tables.per_class(figures)]
+    parts = [f"## Figures\n\n{words[name]}"]
+    if sources := tables.sources(figures.get("by_source", [])):
+        parts += [
+            f"### By where the photos come from, the least accurate first\n\n{sources}",
+            "### All together",
+        ]
+    parts += [tables.figures(figures), tables.per_class(figures)]
     if name == "test" and "cross_validation" in metadata["metrics"]:
         parts += [
             f"### Cross-validation\n\n{crossed}",
@@ -90,6 +101,80 @@ def _kinds(metadata: dict[str, Any]) -> str:
     lines = figures_of(metadata)[1].get("by_kind", [])
     table = tables.kinds(lines)
     return f"### By kind of photo, the worst first\n\n{table}" if table else ""
+
+
+def _masking(metadata: dict[str, Any]) -> str:
+    measured = metadata.get("masking")
+    if not measured:
+        return ""
+    rows = [("painted over", "answers changed or unrecognized", "probability left to the true label")]
+    for name, title in (("hot", "the hottest quarter"), ("cold", "the coldest quarter")):
+        rows.append((title, f"{measured[name]['changed']:.1%}", f"{measured[name]['confidence']:.1%}"))
+    return f"""### Is the heatmap about what the answer is about?
+
+On right answers of val, a quarter of the photo was painted over with its mean colour.
+
+{tables.aligned(rows)}"""
+
+
+def _seeds(metadata: dict[str, Any]) -> str:
+    lines = [line for line in metadata.get("runs", []) if line["same_recipe"]]
+    if len(lines) < 2:
+        return ""
+    rows = [_run_heading(lines), *(_run_row(f"seed {line['seed']}", line) for line in lines)]
+    rows.append(_run_row("mean", _over_runs(lines, statistics.fmean)))
+    spread = _run_row("standard deviation", _over_runs(lines, statistics.stdev))
+    rows.append(spread)
+    return f"""## Seeds
+
+Runs that differ in nothing but the seed. Published is seed {lines[0]["seed"]}, which was named before any was measured.
+
+{tables.aligned(rows)}"""
+
+
+def _compared(metadata: dict[str, Any]) -> str:
+    lines = [line for line in metadata.get("runs", []) if not line["same_recipe"]]
+    if not lines:
+        return ""
+    lines.append(metadata["runs"][0])
+    rows = [
+        _run_heading(lines),
+        *(_run_row(f"`{line['recipe']}`, {line['photos']:,} photos", line) for line in lines),
+    ]
+    return f"""## What else was tried
+
+The last one is published.
+
+{tables.aligned(rows)}"""
+
+
+def _run_heading(lines: list[dict[str, Any]]) -> tuple[str, ...]:
+    sources = lines[-1]["sources"]
+    return (
+        "run", *(f"{tables.cell(source)}: accuracy, unrecognized" for source in sources), "other things unrecognized",
+        "one photo", "file", "training",
+    )  # fmt: skip
+
+
+def _run_row(title: str, line: dict[str, Any]) -> tuple[str, ...]:
+    sources = [f"{s['accuracy']:.2%}, {s['unrecognized']:.2%}" for s in line["sources"].values()]
+    return (
+        title, *sources, f"{line['neither_unrecognized']:.2%}", f"{line['latency_ms']:.1f} ms",
+        f"{line['bytes'] / 1e6:.2f} MB", f"{line['seconds'] / 60:.1f} min",
+    )  # fmt: skip
+
+
+def _over_runs(lines: list[dict[str, Any]], over: Callable[[list[float]], float]) -> dict[str, Any]:
+    """A row of what `over` makes of each figure of the runs."""
+    names = ("neither_unrecognized", "latency_ms", "bytes", "seconds")
+    sources = {
+        source: {
+            name: over([line["sources"][source][name] for line in lines])
+            for name in ("accuracy", "unrecognized")
+        }
+        for source in lines[0]["sources"]
+    }
+    return {"sources": sources} | {name: over([line[name] for line in lines]) for name in names}
 
 
 def _training(metadata: dict[str, Any]) -> str:

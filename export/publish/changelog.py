@@ -17,7 +17,7 @@ HEADING = "# Published models\n\nThe newest first. A published version is never 
 def line(metadata: dict[str, Any]) -> str:
     """What the changelog says of a version."""
     name, figures = figures_of(metadata)
-    where = "on test" if name == "test" else "in cross-validation"
+    where = {"test": "on test", "val": "on val", "cross_validation": "in cross-validation"}[name]
     labels = [cell(label) for label in metadata["labels"]]
     what = ", ".join(labels) if len(labels) <= 6 else f"{len(labels)} classes"
     text = (

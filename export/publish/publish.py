@@ -23,7 +23,7 @@ from api._registry import Model
 from export import run as runs
 from export.errors import ExportError
 from export.files import printable, write_json, write_text
-from export.publish import card, changelog, honesty
+from export.publish import card, changelog, compare, honesty
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,6 @@ NEEDED: dict[str, type | tuple[type, ...]] = {
     "training.commit": str, "training.hardware": str, "training.seconds": NUMBER, "training.cpu_seconds": NUMBER,
     "training.classes": dict, "training.recipe.name": str, "training.recipe.views": list,
     "training.recipe.c": NUMBER, "training.recipe.folds": int, "training.recipe.finetune": dict,
-    "metrics.cross_validation": dict,
 }  # fmt: skip
 NEEDED_FIGURES: dict[str, type | tuple[type, ...]] = {
     "photos": int, "accuracy": NUMBER, "accuracy_interval": list, "per_class": dict,
@@ -60,11 +59,13 @@ def publish(
     latest: bool = True,
     note: str = "",
     command: str = "",
+    beside: Sequence[Path] = (),
 ) -> Model:
     """Publish the run in `folder` as `version`, or as the next one; return the model as the service will load it.
 
     Refused are a version that exists, a run whose graph is not what was trained, and a model that is not honest to
-    publish (export/publish/honesty.py), unless `anyway`. Raises ExportError.
+    publish (export/publish/honesty.py), unless `anyway`. `beside` are runs that the card compares this one with: by
+    the same recipe with other seeds, or by others. Raises ExportError.
     """
     run = runs.load(folder)
     _check_complete(run)
@@ -79,11 +80,15 @@ def publish(
             + ". --anyway publishes it, and its card says so."
         )
     metadata = _metadata(run, version, problems, note, command)
+    if beside:
+        metadata["runs"] = compare.lines([run, *map(runs.load, beside)])
     with _parts_of(run):
         changelog.line(metadata)
     with _staging(models, version) as staged:
         (staged / runs.MODEL).write_bytes(run.graph)
-        for name in runs.PLOTS:
+        # An earlier run in this folder may have trained a network.
+        trained = (runs.CHECKPOINT,) if metadata["training"]["recipe"]["finetune"] else ()
+        for name in (*runs.PLOTS, *trained):
             if (folder / name).exists():
                 shutil.copyfile(folder / name, staged / name)
         write_json(staged / "metadata.json", metadata)
@@ -92,7 +97,7 @@ def publish(
         write_text(staged / "README.md", text)
         _move(models, version, staged)
     _announce(models, version, latest)
-    return _registry.load(models, version)
+    return _registry.read_model(models, version)
 
 
 def next_version(models: Path, labels: Sequence[str]) -> str:
@@ -102,7 +107,7 @@ def next_version(models: Path, labels: Sequence[str]) -> str:
         return "1.0.0"
     major, minor, _ = known[-1]
     try:
-        same = list(_registry.load(models, ".".join(map(str, known[-1]))).labels) == list(labels)
+        same = list(_registry.read_model(models, ".".join(map(str, known[-1]))).labels) == list(labels)
     except _registry.ModelError:
         same = False
     return f"{major}.{minor + 1}.0" if same else f"{major + 1}.0.0"
@@ -185,7 +190,7 @@ def _may_run(process: int, folder: Path) -> bool:
 
 def _move(models: Path, version: str, staged: Path) -> None:
     """Check the staged model as the service would, then rename it into place."""
-    _registry.load(staged.parent.parent, version)
+    _registry.read_model(staged.parent.parent, version)
     final = models / "versions" / version
     final.parent.mkdir(parents=True, exist_ok=True)
     if final.exists():
@@ -229,8 +234,10 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _check_complete(run: runs.Run) -> None:
     """Raise PublishError where run.json lacks what is read of it later."""
     needed = dict(NEEDED)
-    for name in ("cross_validation", "test"):
-        if name == "cross_validation" or _value(run.metadata, "metrics.test") is not None:
+    trained = bool(_value(run.metadata, "training.recipe.finetune"))
+    for name in ("val" if trained else "cross_validation", "test"):
+        if name != "test" or _value(run.metadata, "metrics.test") is not None:
+            needed |= {f"metrics.{name}": dict}
             needed |= {f"metrics.{name}.{key}": kind for key, kind in NEEDED_FIGURES.items()}
     missing = [path for path, kind in needed.items() if not isinstance(_value(run.metadata, path), kind)]
     if missing:

@@ -1,6 +1,5 @@
 """Whatever model is served: what the API says of itself speaks of that model's classes, and never of another's."""
 
-import asyncio
 import json
 import re
 import time
@@ -8,54 +7,29 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from PIL import Image
 
-from api._settings import Settings
 from tests import models
-from tests.api.test_commands import run
-from tests.conftest import ROOT
+from tests.commands import run
+from tests.conftest import ROOT, InProcess
 
 CAT = re.compile(r"\b(cats?|dogs?|kittens?|pupp(y|ies))\b", re.IGNORECASE)
 SAID = ("/", "/model/info", "/openapi.json", "/docs", "/redoc")
 
 
-class Service:
-    """An app in this process, and requests to it."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-
-    def get(self, path: str, **options: Any) -> httpx.Response:
-        return self._send("GET", path, **options)
-
-    def post(self, path: str, **options: Any) -> httpx.Response:
-        return self._send("POST", path, **options)
-
-    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
-        async def send() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-                return await client.request(method, path, **options)
-
-        return asyncio.run(send())
-
-
-Serve = Callable[..., Service]
+Serve = Callable[..., InProcess]
 
 
 @pytest.fixture
 def serving(tmp_path: Path) -> Serve:
     """The app, in this process, with a model of these labels: `serving(["daisy", "rose"])`; without any, no model."""
 
-    def serve(labels: Any = None, **metadata: Any) -> Service:
-        from api.index import create_app
-
+    def serve(labels: Any = None, **metadata: Any) -> InProcess:
         folder = tmp_path / f"model-{time.monotonic_ns()}"
         if labels:
             models.publish(folder, labels, **metadata)
-        return Service(create_app(Settings(model_dir=folder, threads=1)))
+        return InProcess(MODEL_DIR=str(folder), THREADS="1")
 
     return serve
 
@@ -227,7 +201,7 @@ def test_the_figures_of_the_command_line_stand_in_one_column(tmp_path: Path) -> 
 def test_the_command_line_prints_labels_that_the_terminal_cannot(tmp_path: Path) -> None:
     folder = str(models.publish(tmp_path / "model", ["柴犬", "猫"]))
     path = ROOT / "web" / "samples" / "rocket.jpg"
-    result = run("predict", path, MODEL_DIR=folder, PYTHONIOENCODING="ascii")
+    result = run("predict", path, MODEL_DIR=folder, encoding="ascii")
     assert (result.returncode, result.stderr) == (0, "")
     assert r"\u" in result.stdout
 

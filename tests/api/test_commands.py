@@ -7,19 +7,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.commands import run
 from tests.conftest import ROOT, clean_environment
-
-
-def run(*arguments: str | Path, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "api", *map(str, arguments)],
-        cwd=ROOT,
-        env=clean_environment(**settings),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def test_the_command_line_answers_as_the_service_does(
@@ -27,7 +16,15 @@ def test_the_command_line_answers_as_the_service_does(
 ) -> None:
     photo = tmp_path / "chelsea.jpg"
     photo.write_bytes(cat_jpeg)
-    result = run("predict", "--json", photo)
+    result = subprocess.run(
+        [sys.executable, "-m", "api", "predict", "--json", photo],
+        cwd=ROOT,
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (result.returncode, result.stderr) == (0, "")
     answer = json.loads(result.stdout)
     served = client.post("/predict", files={"file": cat_jpeg}).json()

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api._paths import find
+from api._commands.paths import find
+from tests import commands
 from tests.conftest import ROOT, clean_environment, free_port
 
 CYRILLIC = "Кошка.jpg"
@@ -29,12 +30,18 @@ def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[bytes]
     )
 
 
-def run(*arguments: str | Path, **environment: str) -> tuple[int, bytes, bytes]:
-    """Exit status, output and errors of a command."""
+def program(*arguments: str | Path, **environment: str) -> tuple[int, bytes, bytes]:
+    """Exit status, output and errors of a command in a process of its own."""
     process = start(*arguments, **environment)
     out, err = process.communicate(timeout=60)
     assert b"Traceback" not in out + err, err.decode(errors="replace")
     return process.returncode, out, err
+
+
+def run(*arguments: str | Path, encoding: str = "utf-8") -> tuple[int, str, str]:
+    """The same in this process."""
+    result = commands.run(*arguments, encoding=encoding)
+    return result.returncode, result.stdout, result.stderr
 
 
 @pytest.fixture
@@ -50,9 +57,8 @@ def test_a_name_that_the_terminal_cannot_write_is_answered_all_the_same(
     folder: Path, encoding: str, json_lines: bool
 ) -> None:
     options = ["--json"] if json_lines else []
-    status, out, err = run("predict", *options, folder, PYTHONIOENCODING=encoding)
-    assert (status, err) == (0, b"")
-    line = out.decode(encoding)
+    status, line, err = run("predict", *options, folder, encoding=encoding)
+    assert (status, err) == (0, "")
     if json_lines:
         assert json.loads(line)["file"].endswith(CYRILLIC)
     else:
@@ -64,7 +70,7 @@ def test_a_name_that_the_terminal_cannot_write_is_answered_all_the_same(
     "locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
 def test_under_an_ascii_locale_the_same_is_answered(folder: Path, locale: dict[str, str]) -> None:
-    status, out, err = run("predict", folder, **locale)
+    status, out, err = program("predict", folder, **locale)
     assert (status, err) == (0, b"")
     assert b" cat " in out
 
@@ -72,24 +78,24 @@ def test_under_an_ascii_locale_the_same_is_answered(folder: Path, locale: dict[s
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are no bytes")
 def test_a_file_name_that_is_no_text_is_answered(tmp_path: Path, cat_jpeg: bytes) -> None:
     Path(os.fsdecode(bytes(tmp_path) + b"/caf\xe9.jpg")).write_bytes(cat_jpeg)
-    status, out, err = run("predict", tmp_path)
+    status, out, err = program("predict", tmp_path)
     assert (status, err) == (0, b"")
     assert b" cat " in out
-    status, out, _ = run("predict", tmp_path / "nowhere", os.fsdecode(b"nowhere-\xff.jpg"))
+    status, out, _ = program("predict", tmp_path / "nowhere", os.fsdecode(b"nowhere-\xff.jpg"))
     assert status == 1
 
 
 @pytest.mark.parametrize("pattern", ["*.jpg", "К*.jpg", "?????.jpg", "**/*.jpg"])
 def test_wildcards_that_the_shell_left_alone_are_expanded(folder: Path, pattern: str) -> None:
     status, out, err = run("predict", "--json", folder / pattern)
-    assert (status, err) == (0, b"")
+    assert (status, err) == (0, "")
     assert [json.loads(line)["file"] for line in out.splitlines()] == [str(folder / CYRILLIC)]
 
 
 def test_a_wildcard_that_matches_nothing_is_said(folder: Path) -> None:
     status, out, err = run("predict", folder / "*.gif")
-    assert (status, out) == (1, b"")
-    assert b"no file matches" in err
+    assert (status, out) == (1, "")
+    assert "no file matches" in err
 
 
 def test_a_file_whose_name_looks_like_a_wildcard_is_that_file(tmp_path: Path, cat_jpeg: bytes) -> None:
@@ -114,7 +120,7 @@ def test_what_phones_and_computers_put_beside_photos_is_left_out_and_counted(fol
     status, out, err = run("predict", "--json", folder)
     assert [json.loads(line)["file"] for line in out.splitlines()] == [str(folder / CYRILLIC)]
     assert status == 0
-    assert err.decode().startswith("left out: 8 files ")
+    assert err.startswith("left out: 8 files ")
 
 
 def test_a_folder_in_a_hidden_folder_is_searched_when_it_is_named(tmp_path: Path, cat_jpeg: bytes) -> None:
@@ -164,7 +170,7 @@ def test_a_full_disk_is_said(folder: Path) -> None:
 def test_a_port_that_is_none_is_refused_with_what_is_one(port: str) -> None:
     status, _, err = run("serve", f"--port={port}")
     assert status == 2
-    assert b"from 1 to 65535" in err
+    assert "from 1 to 65535" in err
 
 
 @pytest.mark.parametrize(
@@ -173,9 +179,9 @@ def test_a_port_that_is_none_is_refused_with_what_is_one(port: str) -> None:
 def test_an_address_that_is_not_this_machines_is_refused_with_a_sentence(host: str) -> None:
     status, out, err = run("serve", "--host", host, "--port", "8123")
     assert status == 2
-    assert err.decode().startswith("error: cannot listen on ")
+    assert err.startswith("error: cannot listen on ")
     assert len(err.splitlines()) == 1
-    assert out == b"", "no address may be promised where nothing listens"
+    assert out == "", "no address may be promised where nothing listens"
 
 
 def test_a_port_that_is_taken_is_said() -> None:
@@ -185,8 +191,8 @@ def test_a_port_that_is_taken_is_said() -> None:
         port = taken.getsockname()[1]
         status, _, err = run("serve", "--port", str(port))
     assert status == 2
-    assert str(port).encode() in err
-    assert err.decode().startswith("error: cannot listen on ")
+    assert str(port) in err
+    assert err.startswith("error: cannot listen on ")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no SIGINT to a process")
@@ -230,7 +236,7 @@ def test_a_path_that_cannot_be_is_a_row_like_any_other(folder: Path, name: str) 
     (folder / "photo.jpg").write_bytes(b"a file, no folder")
     status, out, _ = run("predict", folder / name)
     assert status == 1
-    assert b"error" in out
+    assert "error" in out
 
 
 def test_a_folder_that_may_not_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -253,7 +259,7 @@ def test_a_home_that_cannot_be_written_is_no_obstacle(folder: Path) -> None:
     home = folder / "home-is-a-file"
     home.write_text("x")
     for value in (str(home), "/nonexistent", ""):
-        status, _, err = run(
+        status, _, err = program(
             "predict", folder / CYRILLIC, HOME=value, XDG_CACHE_HOME=value, MPLCONFIGDIR=value
         )
         assert (status, err) == (0, b"")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from api import _settings
-from api._settings import Settings, SettingsError, load
+from api._settings import Settings, SettingsError, read_settings
 from tests.api.test_settings import variables_read
 from tests.conftest import ROOT
 
@@ -52,7 +52,7 @@ def dotenv(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 )
 def test_a_key_in_dotenv_is_in_force_however_it_is_written(dotenv: Write, line: str) -> None:
     dotenv(line)
-    assert load().api_keys == ("secret",)
+    assert read_settings().api_keys == ("secret",)
 
 
 MISUNDERSTOOD = {
@@ -92,7 +92,7 @@ def test_a_protection_that_is_not_understood_stops_the_start_and_shows_no_secret
 ) -> None:
     dotenv(content)
     with pytest.raises(SettingsError, match=r"\.env|API_KEYS") as caught:
-        load()
+        read_settings()
     assert "sec" not in str(caught.value).replace("second", "").replace("SECRET_FROM_ELSEWHERE", "")
     assert str(caught.value).endswith((".", "?"))
 
@@ -103,37 +103,37 @@ def test_a_name_that_is_nearly_a_settings_one_is_told_with_the_right_one(dotenv:
     with pytest.raises(
         SettingsError, match=rf"^\.env, line 2: {name} is no setting\. Did you mean [A-Z_]+\?"
     ):
-        load()
+        read_settings()
 
 
 def test_lines_of_other_programs_in_dotenv_are_left_alone(dotenv: Write) -> None:
     dotenv(
         "WEB_PORT=8090\nPURRDICT_VENV=/x\nOPENAI_API_KEY=k\nREPORT=${NOWHERE}\nVERCEL_PYTHON_COMPILEALL=1\nHOST=h\n"
     )
-    assert load() == load({})
+    assert read_settings() == read_settings({})
 
 
 def test_an_empty_key_is_still_no_key(dotenv: Write) -> None:
     dotenv((ROOT / ".env.example").read_bytes())
-    assert load() == load({})
+    assert read_settings() == read_settings({})
 
 
 def test_a_dotenv_that_cannot_be_read_stops_the_start(dotenv: Write, tmp_path: Path) -> None:
     (tmp_path / ".env").symlink_to(tmp_path / "nowhere")
     with pytest.raises(SettingsError, match=r"^\.env cannot be read: "):
-        load()
+        read_settings()
     (tmp_path / ".env").unlink()
     (tmp_path / ".env").mkdir()  # what Docker makes of a file that is not there
     with pytest.raises(SettingsError, match=r"^\.env cannot be read: "):
-        load()
+        read_settings()
 
 
 def test_a_dotenv_that_an_editor_renamed_stops_the_start(dotenv: Write, tmp_path: Path) -> None:
     (tmp_path / ".env.txt").write_bytes(b"API_KEYS=secret")
     with pytest.raises(SettingsError, match=r"^\.env\.txt: .*\.env\b"):
-        load()
+        read_settings()
     dotenv("API_KEYS=secret")
-    assert load().api_keys == ("secret",)
+    assert read_settings().api_keys == ("secret",)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
@@ -142,24 +142,24 @@ def test_a_dotenv_that_is_a_pipe_of_a_password_manager_is_read(dotenv: Write, tm
     with subprocess.Popen(
         ["sh", "-c", 'printf API_KEYS=secret > "$0"', tmp_path / ".env"], env={"PATH": os.defpath}
     ):
-        assert load().api_keys == ("secret",)
+        assert read_settings().api_keys == ("secret",)
 
 
 @pytest.mark.parametrize("value", [" ", "\t", " , "])
 def test_keys_of_nothing_but_blanks_are_refused(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^API_KEYS: "):
-        load({"API_KEYS": value})
+        read_settings({"API_KEYS": value})
 
 
 @pytest.mark.parametrize("name", ["api_keys", "Api_Keys", "max_pixels"])
 def test_a_variable_of_the_environment_in_another_case_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: .*{name.upper()}"):
-        load({name: "5"})
+        read_settings({name: "5"})
 
 
 def test_a_folder_of_a_user_who_is_not_there_is_refused() -> None:
     with pytest.raises(SettingsError, match=r"^MODEL_DIR: "):
-        load({"MODEL_DIR": "~nobody-by-this-name/model"})
+        read_settings({"MODEL_DIR": "~nobody-by-this-name/model"})
 
 
 def test_every_setting_is_a_field_by_its_own_name() -> None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from api._settings import SettingsError, load
+from api._settings import SettingsError, read_settings
 from tests.conftest import ROOT, InProcess
 
 EVERY_KIND = [
@@ -66,7 +66,7 @@ def test_without_the_setting_no_page_may_frame_any_response() -> None:
 )
 def test_a_frame_ancestor_that_is_no_origin_stops_the_start(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^FRAME_ANCESTORS: "):
-        load({"FRAME_ANCESTORS": value})
+        read_settings({"FRAME_ANCESTORS": value})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_frame_ancestor_that_is_no_origin_stops_the_start(value: str) -> None:
     ],
 )
 def test_an_origin_may_be_named_exactly_or_with_a_star_for_its_first_label(value: str) -> None:
-    assert load({"FRAME_ANCESTORS": value}).frame_ancestors == (value,)
+    assert read_settings({"FRAME_ANCESTORS": value}).frame_ancestors == (value,)
 
 
 def test_the_two_targets_that_show_the_page_in_a_frame_are_set_up_for_it() -> None:
@@ -91,7 +91,7 @@ def test_the_two_targets_that_show_the_page_in_a_frame_are_set_up_for_it() -> No
     text = (ROOT / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8")
     container = json.loads(re.sub(r"^\s*//.*", "", text, flags=re.MULTILINE))
     # VS Code shows its preview in a frame of its own host, inside the codespace's page.
-    ancestors = load(container["containerEnv"]).frame_ancestors
+    ancestors = read_settings(container["containerEnv"]).frame_ancestors
     assert {"https://*.github.dev", CODESPACE} <= set(ancestors)
 
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from api._settings import SettingsError, load
+from api._settings import SettingsError, read_settings
 from tests.conftest import InProcess
 
 APPS = [
@@ -55,12 +55,14 @@ def test_the_origin_of_an_app_can_be_allowed_like_that_of_a_page(origin: str) ->
 )
 def test_what_no_page_or_app_has_as_its_origin_stops_the_start_and_says_why(origin: str, says: str) -> None:
     with pytest.raises(SettingsError, match=r"^ALLOWED_ORIGINS: ") as caught:
-        load({"ALLOWED_ORIGINS": origin})
+        read_settings({"ALLOWED_ORIGINS": origin})
     assert says in str(caught.value)
 
 
 def test_a_port_that_browsers_leave_out_of_an_origin_may_be_written_all_the_same() -> None:
-    allowed = load({"ALLOWED_ORIGINS": "https://a.example:443,http://b.example:80,https://c.example:80"})
+    allowed = read_settings(
+        {"ALLOWED_ORIGINS": "https://a.example:443,http://b.example:80,https://c.example:80"}
+    )
     assert allowed.allowed_origins == ("https://a.example", "http://b.example", "https://c.example:80")
 
 

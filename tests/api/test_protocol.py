@@ -13,7 +13,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from api import _server
-from api._server import PatientProtocol
+from api._server import TimeoutProtocol
 from tests.conftest import Server, connect, running_server
 
 
@@ -290,9 +290,9 @@ def test_what_is_refused_in_one_large_piece_is_heard_out_like_the_rest() -> None
         async def app(scope: object, receive: object, send: object) -> None:
             pass
 
-        config = uvicorn.Config(app, http=PatientProtocol, interface="asgi3", lifespan="off", log_config=None)
+        config = uvicorn.Config(app, http=TimeoutProtocol, interface="asgi3", lifespan="off", log_config=None)
         config.load()
-        protocol = PatientProtocol(config=config, server_state=ServerState(), app_state={})
+        protocol = TimeoutProtocol(config=config, server_state=ServerState(), app_state={})
         protocol.connection_made(transport)
         protocol.data_received(b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n" + b"a" * 200_000)
         protocol._stop_reading()

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api._registry import ModelError, load
-from tests.conftest import ROOT, Server
+from api._registry import ModelError, read_model
+from tests.conftest import ROOT, InProcess
 
 PUBLISHED = ROOT / "model"
 
@@ -88,7 +88,7 @@ def test_a_registry_that_an_editor_of_windows_saved_is_read_all_the_same(
 ) -> None:
     rewrite(registry, lambda text: mark + text.encode().replace(b"\n", newline))
     (registry / "latest").write_bytes(mark + (registry / "latest").read_bytes().strip() + newline)
-    assert load(registry).metadata == load(PUBLISHED).metadata
+    assert read_model(registry).metadata == read_model(PUBLISHED).metadata
 
 
 @pytest.mark.parametrize(("damage", "says"), UNREADABLE)
@@ -97,11 +97,11 @@ def test_a_registry_whose_text_cannot_be_understood_is_refused_with_the_reason(
 ) -> None:
     damage(registry)
     with pytest.raises(ModelError, match=says):
-        load(registry)
+        read_model(registry)
 
 
 def test_the_published_model_is_whole() -> None:
-    model = load(PUBLISHED)
+    model = read_model(PUBLISHED)
     assert model.labels == ("cat", "dog")
     assert model.version == (PUBLISHED / "latest").read_text().strip()
     assert len(model.weights) < 4_000_000
@@ -109,7 +109,7 @@ def test_the_published_model_is_whole() -> None:
 
 def test_every_published_version_can_be_served() -> None:
     for directory in (PUBLISHED / "versions").iterdir():
-        assert load(PUBLISHED, directory.name).version == directory.name
+        assert read_model(PUBLISHED, directory.name).version == directory.name
 
 
 @pytest.mark.parametrize(("damage", "says"), DAMAGES)
@@ -118,15 +118,13 @@ def test_a_damaged_registry_is_refused_with_the_reason(
 ) -> None:
     damage(registry)
     with pytest.raises(ModelError, match=says) as caught:
-        load(registry)
+        read_model(registry)
     assert str(registry.parent) not in str(caught.value), "the server's own paths are nobody's business"
 
 
-def test_without_a_usable_model_health_says_why_and_the_rest_works(
-    serve: Callable[..., Server], registry: Path, cat_jpeg: bytes
-) -> None:
+def test_without_a_usable_model_health_says_why_and_the_rest_works(registry: Path, cat_jpeg: bytes) -> None:
     flip_a_byte(registry)
-    with serve(MODEL_DIR=str(registry)).client() as client:
+    with InProcess(MODEL_DIR=str(registry)) as client:
         health = client.get("/health")
         assert health.status_code == 503
         assert health.json()["status"] == "unhealthy"
@@ -142,23 +140,23 @@ def test_without_a_usable_model_health_says_why_and_the_rest_works(
         assert client.get("/docs").status_code == 200
 
 
-def test_a_file_that_onnxruntime_cannot_run_is_refused(serve: Callable[..., Server], registry: Path) -> None:
+def test_a_file_that_onnxruntime_cannot_run_is_refused(registry: Path) -> None:
     import hashlib
 
     garbage = b"no graph at all"
     (version_of(registry) / "model.onnx").write_bytes(garbage)
     entry = {"file": "model.onnx", "bytes": len(garbage), "sha256": hashlib.sha256(garbage).hexdigest()}
     change(version_of(registry) / "metadata.json", weights=entry)
-    with serve(MODEL_DIR=str(registry)).client() as client:
+    with InProcess(MODEL_DIR=str(registry)) as client:
         health = client.get("/health")
     assert health.status_code == 503
     assert "cannot be run" in health.json()["detail"]
 
 
-def test_model_version_rolls_back(serve: Callable[..., Server], registry: Path) -> None:
+def test_model_version_rolls_back(registry: Path) -> None:
     earlier = Path(shutil.copytree(version_of(registry), registry / "versions" / "0.0.1"))
     change(earlier / "metadata.json", version="0.0.1")
-    with serve(MODEL_DIR=str(registry), MODEL_VERSION="0.0.1").client() as client:
+    with InProcess(MODEL_DIR=str(registry), MODEL_VERSION="0.0.1") as client:
         assert client.get("/health").json()["model_version"] == "0.0.1"
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from api._settings import SettingsError, load
+from api._settings import SettingsError, read_settings
 from tests.conftest import InProcess, require
 
 PREFIXES = ["/prod", "/apps/purrdict-2.0"]
@@ -108,7 +108,7 @@ def test_without_the_setting_paths_and_documentation_are_as_they_were() -> None:
     assert app.get("/").json()["endpoints"]["predict"] == "/predict"
     assert "servers" not in app.get("/openapi.json").json()
     assert app.get("/prod/health").status_code == 404
-    assert load({"ROOT_PATH": ""}).root_path == load({"ROOT_PATH": "/"}).root_path == ""
+    assert read_settings({"ROOT_PATH": ""}).root_path == read_settings({"ROOT_PATH": "/"}).root_path == ""
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_without_the_setting_paths_and_documentation_are_as_they_were() -> None:
 )
 def test_a_path_that_is_none_stops_the_start(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^ROOT_PATH: "):
-        load({"ROOT_PATH": value})
+        read_settings({"ROOT_PATH": value})
 
 
 # --- API Gateway, as AWS documents its events ------------------------------------------------------------------------

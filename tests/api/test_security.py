@@ -5,25 +5,24 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from api import _security
-from tests.conftest import ROOT, Server, connect, running_server
+from tests.conftest import ROOT, InProcess, Server, connect, running_server
 
 GOOD = "https://good.example"
 KEY = "correct-horse-battery"
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    """A server with an allowed origin and two keys."""
-    log = tmp_path_factory.mktemp("guarded") / "log"
+def guarded() -> Iterator[httpx.Client]:
+    """The app with an allowed origin and two keys."""
     settings = {"ALLOWED_ORIGINS": f"{GOOD},http://localhost:5500", "API_KEYS": f"another-key,{KEY}"}
-    with running_server(log, **settings) as server, server.client() as client:
+    with InProcess(**settings) as client:
         yield client
 
 
@@ -78,8 +77,8 @@ def test_without_a_setting_no_origin_is_allowed(client: httpx.Client) -> None:
     assert "Access-Control-Allow-Origin" not in client.get("/health", headers={"Origin": GOOD}).headers
 
 
-def test_a_star_allows_any_page_but_never_credentials(serve: Callable[..., Server]) -> None:
-    with serve(ALLOWED_ORIGINS="*").client() as client:
+def test_a_star_allows_any_page_but_never_credentials() -> None:
+    with InProcess(ALLOWED_ORIGINS="*") as client:
         for response in (
             preflight(client, "https://any.example"),
             client.get("/health", headers={"Origin": GOOD}),
@@ -174,8 +173,8 @@ def test_the_page_runs_no_inline_script(client: httpx.Client) -> None:
     assert "'unsafe-eval'" not in policy
 
 
-def test_docs_can_be_switched_off(serve: Callable[..., Server]) -> None:
-    with serve(ENABLE_DOCS="false").client() as client:
+def test_docs_can_be_switched_off() -> None:
+    with InProcess(ENABLE_DOCS="false") as client:
         assert [client.get(path).status_code for path in ("/docs", "/redoc", "/openapi.json")] == [
             404,
             404,
@@ -266,10 +265,9 @@ def test_every_key_is_compared_in_constant_time_however_early_one_matches(
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
 def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
-    serve: Callable[..., Server], cat_jpeg: bytes, level: str
+    capsys: pytest.CaptureFixture[str], cat_jpeg: bytes, level: str
 ) -> None:
-    server = serve(API_KEYS=f"{KEY},other-secret-key", LOG_LEVEL=level)
-    with server.client() as client:
+    with InProcess(API_KEYS=f"{KEY},other-secret-key", LOG_LEVEL=level) as client:
         files = {"file": ("private-name.jpg", cat_jpeg)}
         sent = [
             {"headers": {"X-API-Key": KEY}},
@@ -289,7 +287,8 @@ def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
         answers = [client.post("/predict", files=files, **options) for options in sent]
         answers.append(client.get(f"/private-path/{KEY}"))
     assert [answer.status_code for answer in answers] == [200, 200, 401, 401, 422, 200, 404]
-    log = server.log(requests=len(answers) + 1)  # and that of the start
+    log = capsys.readouterr().out
+    assert log.count('"message": "request"') == len(answers)
     for secret in (KEY, "other-secret-key", "wrong-secret-guess", "private-name", "private-path"):
         assert secret not in log
         assert all(secret not in answer.text for answer in answers)
@@ -306,14 +305,9 @@ def test_a_key_in_the_url_is_refused_under_every_usual_name(guarded: httpx.Clien
 
 def test_a_key_does_not_open_the_door_by_being_empty_or_long(guarded: httpx.Client) -> None:
     for key in ("", " ", "x" * 60_000, f"{KEY} ", f" {KEY}x", f"{KEY}\x00"):
-        try:
-            response = guarded.post("/predict", headers={"X-API-Key": key}, files={"file": b""})
-        except (httpx.LocalProtocolError, httpx.RemoteProtocolError):
-            continue  # no such header can be sent, or the server closed at its header limit
-        if key.strip() == KEY:
-            continue  # HTTP itself trims blanks around a value
-        assert response.status_code in (400, 401)
-        assert response.json()["detail"] if response.status_code == 401 else True
+        response = guarded.post("/predict", headers={"X-API-Key": key}, files={"file": b""})
+        assert response.status_code == 401, key[:40]
+        assert response.json()["detail"]
 
 
 # --- origins -------------------------------------------------------------------------------------------------------
@@ -375,18 +369,12 @@ FORGERIES = [
 
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_request_id_that_is_not_clean_is_replaced(client: httpx.Client, forgery: str) -> None:
-    try:
-        response = client.get("/health", headers={"X-Request-ID": forgery.encode()})
-    except httpx.LocalProtocolError:
-        return  # a client that keeps to HTTP cannot even send it; the next test sends it without one
-    if "\x1b" in forgery:
-        assert response.status_code == 400, "control characters are no HTTP"
-        return
+    # Servers of HTTP refuse some of these by themselves; the next test sends them to one.
+    response = client.get("/health", headers={"X-Request-ID": forgery.encode()})
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
-def test_no_client_can_forge_a_line_of_the_log(serve: Callable[..., Server], cat_jpeg: bytes) -> None:
-    server = serve()
+def test_no_client_can_forge_a_line_of_the_log(server: Server, cat_jpeg: bytes) -> None:
     line = b'{"time": "now", "level": "INFO", "message": "request", "prediction": "forged"}'
     requests = [
         b"GET /%0a" + line.replace(b" ", b"%20") + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -433,3 +421,18 @@ def test_nothing_phones_home_onnxruntime_does_unless_told_not_to(tmp_path: Path)
         photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
         assert client.post("/predict", files={"file": photo}).json()["prediction"] == "cat"
     assert not list(home.rglob("*"))
+
+
+# --- the policy of the page ----------------------------------------------------------------------------------------
+
+
+def test_hosts_that_serve_the_page_without_the_api_give_it_the_same_policy() -> None:
+    # A static host sends no headers of ours, and nginx's configuration can't import: both carry a copy.
+    html = re.search(
+        r'Content-Security-Policy" content="([^"]*)"', (ROOT / "web/index.html").read_text(encoding="utf-8")
+    )
+    nginx = re.search(r'Content-Security-Policy "([^"]*)"', (ROOT / "deploy/nginx.conf").read_text())
+    assert html
+    assert nginx
+    assert html[1] == _security.CSP_PAGE
+    assert nginx[1] == f"{_security.CSP_PAGE}; frame-ancestors 'none'"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from api import _settings
-from api._settings import SettingsError, load
+from api._settings import SettingsError, read_settings
 from tests.conftest import ROOT, SETTINGS, clean_environment
 
 README_TABLE = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
@@ -45,14 +45,14 @@ def test_only_the_settings_module_reads_the_environment() -> None:
 
 
 def test_an_empty_environment_gives_safe_defaults() -> None:
-    settings = load({})
+    settings = read_settings({})
     assert settings.allowed_origins == ()
     assert settings.api_keys == ()
     assert settings.max_upload_bytes == 4_500_000
 
 
 def test_lists_are_split_at_commas_and_lose_their_blanks() -> None:
-    settings = load(
+    settings = read_settings(
         {"ALLOWED_ORIGINS": " https://a.example , http://localhost:5500,", "API_KEYS": "one, two"}
     )
     assert settings.allowed_origins == ("https://a.example", "http://localhost:5500")
@@ -82,7 +82,7 @@ def test_lists_are_split_at_commas_and_lose_their_blanks() -> None:
 )
 def test_a_wrong_value_is_refused_by_the_name_of_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
-        load({name: value})
+        read_settings({name: value})
 
 
 def test_a_wrong_value_stops_the_start_without_a_traceback() -> None:
@@ -101,9 +101,9 @@ def test_a_wrong_value_stops_the_start_without_a_traceback() -> None:
 
 def test_no_message_and_no_repr_shows_a_key() -> None:
     with pytest.raises(SettingsError) as caught:
-        load({"API_KEYS": "hush hush"})
+        read_settings({"API_KEYS": "hush hush"})
     assert "hush" not in str(caught.value)
-    assert "hush" not in repr(load({"API_KEYS": "hush", "NGROK_AUTHTOKEN": "hush"}))
+    assert "hush" not in repr(read_settings({"API_KEYS": "hush", "NGROK_AUTHTOKEN": "hush"}))
 
 
 def test_a_dotenv_file_fills_in_what_the_environment_leaves_out(
@@ -115,6 +115,6 @@ def test_a_dotenv_file_fills_in_what_the_environment_leaves_out(
     monkeypatch.setenv("MAX_PIXELS", "")
     monkeypatch.delenv("MAX_PIXELS")
     monkeypatch.setenv("MAX_UPLOAD_BYTES", "789")
-    settings = load()
+    settings = read_settings()
     assert (settings.max_pixels, settings.max_upload_bytes) == (123, 789)
     assert os.environ["MAX_UPLOAD_BYTES"] == "789"

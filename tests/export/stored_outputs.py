@@ -20,7 +20,7 @@ from PIL import Image
 
 from api import _registry
 from api._classifier import Classifier
-from api._image import decode
+from api._photo.image import decode
 from tests.conftest import ROOT, require
 
 STORED = Path(__file__).parent / "stored_outputs.json"
@@ -42,7 +42,7 @@ def pictures() -> dict[str, bytes]:
 
 def answers(models: Path = ROOT / "model") -> dict[str, Any]:
     """The version that `latest` names and its answer for each picture."""
-    model = _registry.load(models)
+    model = _registry.read_model(models)
     classifier = Classifier(model, threads=1)
     found: dict[str, Any] = {}
     for name, data in pictures().items():

@@ -49,7 +49,7 @@ def test_the_default_recipe_imports_no_pytorch(photos: Path, tmp_path: Path) -> 
     assert "published 1.0.0" in result.stdout
     assert "python3 dev.py serve" in result.stdout
     assert "accuracy" in result.stdout
-    assert _registry.load(tmp_path / "models").labels == LABELS
+    assert _registry.read_model(tmp_path / "models").labels == LABELS
 
 
 def test_what_was_published_is_measured_by_kind(

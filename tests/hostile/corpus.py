@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from api._image import READABLE
+from api._photo.formats import READABLE
 from tests.hostile import embedded
 from tests.hostile.bombs import bmp, gif_image, png_chunk, saved, segment, tiff
 from tests.hostile.heic import tiled

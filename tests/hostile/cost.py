@@ -48,7 +48,8 @@ def _resident_mb(which: str) -> float:
 
 
 def _main(size: int) -> None:
-    from api._image import ImageError, decode
+    from api._photo.errors import ImageError
+    from api._photo.image import decode
 
     data = sys.stdin.buffer.read()
     # A first picture pays for imports and decoders' own start.

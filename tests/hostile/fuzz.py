@@ -34,7 +34,8 @@ def main(seconds: int, findings: Path) -> None:
             WebPImagePlugin,
         )
 
-        from api._image import ImageError, decode
+        from api._photo.errors import ImageError
+        from api._photo.image import decode
     # After the instrumentation: the corpus imports Pillow too.
     from tests.hostile.corpus import seeds
 

@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from api._image import ImageError, decode
+from api._photo.errors import ImageError
+from api._photo.image import decode
 from tests.hostile.bombs import BOMBS, LIMIT, WHOLE, png, saved
 from tests.hostile.corpus import SIDE, seeds
 from tests.hostile.cost import Cost, measure
@@ -208,7 +209,7 @@ def test_an_avif_whose_parts_cannot_be_told_never_reaches_its_decoder() -> None:
 
 
 def test_the_seeds_cover_every_format_that_is_read() -> None:
-    from api._image import READABLE
+    from api._photo.formats import READABLE
 
     assert {name.split()[0] for name in seeds()} == set(READABLE)
     assert all(decode(seed.data, SIZE).format == name.split()[0] for name, seed in seeds().items())

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from export.finetune.augment import recolour
-from export.finetune.crops import Batches, Crops, Whole, random_box, samples
+from export.finetune.crops import SMALL, Batches, Crops, Whole, random_box, samples
 from export.finetune.pixels import Pixels
 from export.finetune.settings import Settings
 from export.photos.find import Photos
@@ -26,8 +26,8 @@ def pixels(own: int = 20, none: int = 4, side: int = 40) -> Pixels:
 
 
 def crops(seed: int = 0, epoch: int = 0) -> Crops:
-    some = pixels()
-    return Crops(some.array, samples(some, Settings(), epoch), 32, 0.3, seed, epoch)
+    some, settings = pixels(), Settings(colour=0.3, seed=seed)
+    return Crops(some, samples(some, settings, epoch), 32, settings, epoch)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_crop_is_of_its_own_photo_and_half_of_them_are_mirrored() -> None:
     some.array[:] = 0
     some.array[..., 0] = gradient[None, None, :]
     some.array[..., 1] = np.arange(203, dtype=np.uint8)[:, None, None]
-    all_of_them = Crops(some.array, samples(some, Settings(), 0), 32, 0.0, 0, 0)
+    all_of_them = Crops(some, samples(some, Settings(), 0), 32, Settings(colour=0.0), 0)
     mirrored = 0
     for number in range(200):
         crop, target, _ = all_of_them[number]
@@ -142,10 +142,76 @@ def test_recolouring_changes_what_it_says_and_nothing_else() -> None:
 
 def test_settings_reach_the_crops() -> None:
     some = pixels()
-    settings = dataclasses.replace(Settings(), crop_scale=1.0, none_crop_scale=1.0)
-    drawn = Crops(some.array, samples(some, settings, 0), 40, 0.0, 0, 0)
+    settings = dataclasses.replace(Settings(), crop_scale=1.0, none_crop_scale=1.0, colour=0.0)
+    drawn = Crops(some, samples(some, settings, 0), 40, settings, 0)
     crop, _, factors = drawn[0]
     photo = torch.from_numpy(some.array[3]).permute(2, 0, 1)
     # Only its sides' ratio is drawn then.
     assert torch.equal(factors, torch.ones(3))
     assert abs(crop.float().mean() - photo.float().mean()) < 5
+
+
+def from_two_places(many: int = 90, few: int = 10) -> Pixels:
+    some = pixels(own=many + few, none=0)
+    kinds = ("kaggle",) * many + ("elsewhere",) * few
+    return dataclasses.replace(some, photos=dataclasses.replace(some.photos, kinds=kinds))
+
+
+@pytest.mark.parametrize(("power", "of_few"), [(1.0, 10), (0.5, 25), (0.0, 50)])
+def test_photos_from_a_small_folder_are_shown_more_often_by_the_power_of_balance(
+    power: float, of_few: int
+) -> None:
+    some = from_two_places()
+    rows = samples(some, Settings(balance=power), 0).rows - 3
+    assert len(rows) == 100
+    assert (rows >= 90).sum() == of_few
+    assert set(rows[rows >= 90]) == set(range(90, 100))
+
+
+def test_of_a_large_folder_other_photos_come_in_each_epoch_until_all_were_seen() -> None:
+    some = from_two_places()
+    seen = {row for epoch in range(3) for row in samples(some, Settings(balance=0.5), epoch).rows - 3}
+    assert seen == set(range(100))
+
+
+def with_scenes() -> Pixels:
+    """Black photos of the classes, and of none: grey scenes and white faces."""
+    some = pixels(own=100, none=8)
+    some.array[:] = 0
+    some.array[103:107] = 100
+    some.array[107:] = 255
+    kinds = ("",) * 100 + ("rooms",) * 4 + ("faces",) * 4
+    return dataclasses.replace(some, photos=dataclasses.replace(some.photos, kinds=kinds))
+
+
+def test_photos_shown_small_lie_whole_in_a_scene_and_keep_their_class() -> None:
+    some = with_scenes()
+    settings = Settings(zoom_out=0.99, scenes=("rooms",), colour=0.0)
+    drawn = Crops(some, samples(some, settings, 0), 32, settings, 0)
+    sides, corners = [], set()
+    for number in range(100):
+        crop, target, _ = drawn[number]
+        assert target == some.photos.targets[number]
+        if crop.max() == 0:
+            continue
+        assert set(crop.unique().tolist()) == {0, 100}
+        rows, columns = torch.where(crop[0] == 0)
+        top, left = int(rows.min()), int(columns.min())
+        side = int(rows.max()) - top + 1
+        assert side == int(columns.max()) - left + 1
+        assert (crop[0] == 0).sum() == side * side
+        sides.append(side)
+        corners.add((top, left))
+    assert len(sides) > 90
+    assert round(SMALL[0] * 32) <= min(sides) < max(sides) <= round(SMALL[1] * 32)
+    assert len(corners) > 50
+
+
+def test_photos_of_none_are_shown_small_as_well_and_the_share_is_kept() -> None:
+    some = with_scenes()
+    settings = Settings(zoom_out=0.3, scenes=("rooms",), none_share=0.5, colour=0.0)
+    drawn = Crops(some, samples(some, settings, 0), 32, settings, 0)
+    small = [len(drawn[number][0].unique()) > 1 for number in range(len(drawn))]
+    assert 15 < sum(small[:100]) < 45
+    # Of the photos of none, a scene in a scene looks like a scene; faces show that they are small.
+    assert 5 < sum(small[100:]) < 30

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 
-from api._image import decode
+from api._photo.image import decode
 from export.errors import ExportError
 from export.finetune import pixels as room
 from export.photos.find import Photos, find

@@ -46,6 +46,11 @@ def test_what_is_not_said_has_its_default() -> None:
         ({"learning_rate": -1}, "learning_rate must be at least 0"),
         ({"ema_decay": 1}, "ema_decay must be at least 0 and below 1"),
         ({"crop_scale": 0}, "crop_scale must be above 0"),
+        ({"served_size": 31}, "served_size must be 0 or an even number"),
+        ({"balance": 1.5}, "balance must be from 0 to 1"),
+        ({"scenes": "rooms"}, "scenes must be a list"),
+        ({"zoom_out": 0.2}, "scenes must be named where zoom_out is above 0"),
+        ({"zoom_out": 1, "scenes": ["rooms"]}, "zoom_out must be at least 0 and below 1"),
         ({"start_from": 7}, "start_from must be text"),
         ({"colour": float("nan")}, "colour"),
     ],
@@ -61,3 +66,8 @@ def test_the_schedule_names_the_size_of_each_epoch() -> None:
     assert (settings.input_size, settings.stored_size) == (112, 128)
     with pytest.raises(ValueError, match="past the end"):
         settings.size_at(3)
+
+
+def test_the_served_size_is_the_last_one_unless_another_is_named() -> None:
+    assert read({"sizes": [[80, 2], [112, 1]]}).input_size == 112
+    assert read({"sizes": [[80, 2], [112, 1]], "served_size": 144}).input_size == 144

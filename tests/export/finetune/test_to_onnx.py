@@ -202,7 +202,7 @@ def test_a_descendant_takes_over_normalisation_and_negatives(
 
 
 def _decoded(path: Path) -> NDArray[np.uint8]:
-    from api._image import decode
+    from api._photo.image import decode
 
     return decode(path.read_bytes(), SIZE).pixels[None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -19,13 +20,16 @@ import torch
 from export import run as runs
 from export.body import body as bodies
 from export.body.extract import Cache, extract
+from export.errors import ExportError
+from export.files import write_json
 from export.finetune import checkpoint, devices, loop, pixels, schedule
 from export.finetune import train as training
 from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
 from export.finetune.settings import Settings
 from export.head import Head
 from export.measure import calibration
-from export.photos.find import Found, Photos, find
+from export.photos.find import Found, Photos, find, find_neither
+from export.publish.publish import publish
 from export.recipe import Recipe, RecipeError
 from tests.conftest import ROOT
 from tests.export.conftest import draw
@@ -109,13 +113,62 @@ def test_it_becomes_a_run_like_any_other(run: Path) -> None:
 
 
 def test_the_threshold_is_chosen_on_val_alone(run: Path, photos: Path) -> None:
-    """The network has seen the photos of none, or has not and never will: it rejects them more easily than new ones."""
+    """The network has seen the photos of train, those of none as well: it judges them more easily than new ones."""
     body, metadata = bodies.load(run / training.BODY), runs.load(run).metadata
     with np.load(run / runs.HEAD) as stored:
         head = Head(stored["weights"], stored["bias"])
-    val = extract(body, find(photos / "photos").splits["val"], Cache(None, body))
-    own = calibration.recognized(head.logits(val.values[:, 0]), metadata["temperature"])
-    assert metadata["thresholds"]["recognized"] == pytest.approx(calibration.threshold(own), abs=1e-5)
+    labels = ("disc", "square")
+    own, others = (
+        calibration.recognized(
+            head.logits(extract(body, some, Cache(None, body)).values[:, 0]), metadata["temperature"]
+        )
+        for some in (
+            find(photos / "photos").splits["val"], find_neither(photos / "none", labels).splits["val"]
+        )
+    )  # fmt: skip
+    wanted = calibration.threshold(own, others)
+    assert metadata["thresholds"]["recognized"] == pytest.approx(wanted, abs=1e-5)
+    assert wanted != pytest.approx(calibration.threshold(own), abs=1e-3)
+    assert metadata["metrics"]["val"]["neither_photos"] == len(others)
+
+
+def test_its_run_shows_how_it_learned_and_whether_the_heatmap_means_anything(run: Path) -> None:
+    assert (run / "learning.png").stat().st_size > 5000
+    masking = runs.load(run).metadata["masking"]
+    assert masking["hot"]["confidence"] < masking["cold"]["confidence"]
+
+
+def test_it_is_published_with_its_checkpoint_and_compared_with_other_runs(run: Path, tmp_path: Path) -> None:
+    metadata = runs.load(run).metadata
+    for name, seed, accuracy in (("one", 1, 0.5), ("two", 2, 0.7)):
+        shutil.copytree(run, tmp_path / name)
+        changed = json.loads(json.dumps(metadata))
+        changed["training"]["recipe"]["finetune"]["seed"] = seed
+        changed["metrics"]["val"]["accuracy"] = accuracy
+        write_json(tmp_path / name / runs.METADATA, changed)
+    shutil.copytree(run, tmp_path / "other")
+    changed["training"]["recipe"] |= {"name": "frozen", "finetune": {}}
+    write_json(tmp_path / "other" / runs.METADATA, changed)
+    beside = [tmp_path / name for name in ("one", "two", "other")]
+    model = publish(run, tmp_path / "models", anyway=True, beside=beside)
+    assert (model.directory / runs.CHECKPOINT).read_bytes() == (run / runs.CHECKPOINT).read_bytes()
+    card = (model.directory / "README.md").read_text(encoding="utf-8")
+    seeds, others = card.split("## Seeds")[1].split("## What else was tried")
+    mean = (metadata["metrics"]["val"]["accuracy"] + 0.5 + 0.7) / 3
+    assert re.search(rf"\| mean +\| {mean:.2%}", seeds)
+    assert [row for row in ("seed 0", "seed 1", "seed 2") if row not in seeds] == []
+    assert "`frozen`" in others.split("## ")[0]
+    assert "learning.png" in card
+
+
+def test_runs_that_were_measured_on_other_photos_are_not_compared(run: Path, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "other")
+    changed = runs.load(run).metadata
+    changed["metrics"]["val"]["photos"] += 1
+    write_json(tmp_path / "other" / runs.METADATA, changed)
+    with pytest.raises(ExportError, match="no comparison"):
+        publish(run, tmp_path / "models", anyway=True, beside=[tmp_path / "other"])
+    assert not (tmp_path / "models" / "latest").exists()
 
 
 def test_without_photos_of_none_it_tells_the_labels_apart(train: Train, tmp_path: Path) -> None:

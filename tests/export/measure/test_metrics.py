@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -78,3 +79,30 @@ def test_kinds_are_listed_the_worst_first_and_none_of_them_last(some: Scores) ->
 def test_the_commonest_confusions_come_first() -> None:
     answers = scores([0, 0, 1], [[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]], [1.0] * 3)
     assert metrics.confused(answers) == [("cat", "dog", 2), ("dog", "cat", 1)]
+
+
+def test_sources_are_listed_the_least_accurate_first_and_one_source_is_no_list(some: Scores) -> None:
+    lines = metrics.by_source(some)
+    assert [(line["source"], line["photos"], line["accuracy"]) for line in lines] == [
+        ("b", 2, 0.5),
+        ("a", 2, 1.0),
+    ]
+    assert lines[1]["wrongly_unrecognized"] == 0.5
+    assert metrics.by_source(dataclasses.replace(some, kinds=())) == []
+
+
+def test_the_mean_over_kinds_counts_a_small_kind_like_a_large_one(some: Scores) -> None:
+    kinds = ("", "", "", "", "faces", "rooms")
+    lines = metrics.by_kind(dataclasses.replace(some, kinds=kinds))
+    assert metrics.over_kinds(lines) == {"kinds": 2, "mean": 0.5, "worst": 0.0, "worst_kind": "rooms"}
+    assert metrics.over_kinds(lines[:1]) == {}
+
+
+def test_the_operating_curve_rises_with_the_false_rejections_it_allows() -> None:
+    random = np.random.default_rng(0)
+    own, others = random.normal(2, 1, 1000), random.normal(0, 1, 1000)
+    rates, rejected = metrics.operating_curve(own, others)
+    assert (np.diff(rejected) >= 0).all()
+    assert rates[0] == pytest.approx(0.001)
+    near = int(np.abs(rates - 0.03).argmin())
+    assert rejected[near] == pytest.approx(metrics.rejected_at(own, others, 0.03), abs=0.02)

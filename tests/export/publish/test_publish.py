@@ -40,7 +40,7 @@ def everything(root: Path) -> dict[str, bytes]:
 
 
 def test_a_published_run_is_what_the_service_loads(published: Path, finished: Path) -> None:
-    model = _registry.load(published)
+    model = _registry.read_model(published)
     assert model.version == "1.0.0"
     assert model.weights == (finished / runs.MODEL).read_bytes()
     assert model.metadata["metrics"]["test"]["accuracy"] > 0.9
@@ -85,7 +85,7 @@ def test_publishing_again_takes_the_next_version_and_the_changelog_its_line(
 def test_latest_stays_when_asked_to(published: Path, run: Path, tmp_path: Path) -> None:
     models = shutil.copytree(published, tmp_path / "models")
     publish(run, models, latest=False)
-    assert _registry.load(models).version == "1.0.0"
+    assert _registry.read_model(models).version == "1.0.0"
 
 
 @pytest.mark.parametrize("step", ["_move", "card", "os.rename"])
@@ -204,7 +204,7 @@ def test_what_a_killed_process_left_is_tidied_up_by_the_next_one(
     root = Path(publishing.__file__).parents[2]
     assert subprocess.run(command, check=False, cwd=root).returncode == -signal.SIGKILL
     assert bool(list(models.glob(".staging-*"))) == (step == "_move")
-    assert _registry.load(models).version == "1.0.0"
+    assert _registry.read_model(models).version == "1.0.0"
     publish(run, models)
     assert not list(models.glob(".staging-*"))
     lines = [line for line in (models / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
@@ -241,8 +241,8 @@ def test_a_full_disk_after_the_move_says_what_is_there(
     monkeypatch.setattr(changelog, "add_missing", stop)
     with pytest.raises(PublishError, match=r"1\.1\.0 lies in .*written: No space left"):
         publish(run, models)
-    assert _registry.load(models).version == "1.0.0"
-    assert _registry.load(models, "1.1.0").version == "1.1.0"
+    assert _registry.read_model(models).version == "1.0.0"
+    assert _registry.read_model(models, "1.1.0").version == "1.1.0"
 
 
 def test_only_folders_are_versions(run: Path, tmp_path: Path) -> None:

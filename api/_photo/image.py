@@ -1,7 +1,7 @@
 """Bytes from a stranger → the square of uint8 pixels that the network takes.
 
 The order is what keeps it cheap and safe: name the format from its first bytes, refuse what is not on the short list
-before any decoder runs, refuse headers that promise endless work (_limits.py), read the size from the header, refuse
+before any decoder runs, refuse headers that promise endless work (limits.py), read the size from the header, refuse
 too many pixels before any is decoded, let JPEG decode at a fraction of its size, resize, and only then turn, convert
 and flatten, on an image of input size.
 """
@@ -12,18 +12,15 @@ import math
 import time
 import warnings
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from api._limits import excess
-from api._repair import with_end, with_padding, without_notes
-from api._settings import DEFAULT_MAX_PIXELS
-
-# HEIC only where its decoder is installed.
-READABLE = ("JPEG", "PNG", "WebP", "GIF", "BMP", "TIFF", "AVIF", *(("HEIC",) if find_spec("pi_heif") else ()))
+from api._photo.errors import ImageError, damaged, too_large
+from api._photo.formats import format_of
+from api._photo.limits import DEFAULT_MAX_PIXELS, WHOLE_SHARE, excess
+from api._photo.repair import with_end, with_padding, without_notes
 
 # Decode JPEG at no less than this many times the target. At 1.0 a photo of 640 x 480 would take little more than half
 # the time, but probabilities would move by some hundredths from those of the browser, and of the photos trained on.
@@ -32,10 +29,6 @@ DRAFT_GAP = 1.5
 # Let `resize` shrink in two steps above this many times the target: Pillow's documentation calls 2.0 nearly, 3.0
 # indistinguishable from the one-step result.
 REDUCING_GAP = 2.0
-
-# Only JPEG decodes at a fraction of its size. What has to be decoded whole takes up to 16 bytes a pixel (WebP), so
-# fewer of them are read: 25 million where JPEG may have 40.
-WHOLE_SHARE = 0.625
 
 # Of a JPEG that was cut off at its very end, the most that may be missing, as a share of the network's input: the last
 # blocks of the last row. Browsers show such a photo as whole.
@@ -52,50 +45,6 @@ _TURN = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-# First bytes → what people call the format. Those that Pillow could read but this service does not are here only so
-# that the refusal can name them.
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"BM", "BMP"),
-    (b"II*\x00", "TIFF"),
-    (b"MM\x00*", "TIFF"),
-    (b"II+\x00", "TIFF"),
-    (b"MM\x00+", "big-endian BigTIFF"),  # Pillow takes its head for a classic one, and libtiff does not
-    (b"%PDF", "PDF"),
-    (b"8BPS", "PSD"),
-    (b"\x00\x00\x01\x00", "ICO"),
-    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "JPEG 2000"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "JPEG XL"),
-    (b"PK\x03\x04", "ZIP"),
-    (b"%!PS", "PostScript"),
-    (b"v/1\x01", "EXR"),
-    (b"\x1aE\xdf\xa3", "WebM video"),
-)
-# What else a refusal says.
-_HOW = {
-    "HEIC": " On an iPhone choose Settings, Camera, Formats, Most Compatible; or export the photo as a JPEG.",
-}
-_AVIF_BRANDS = (b"avif", b"avis")
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-
-
-class ImageError(ValueError):
-    """The photo cannot be used; the message tells the client what to do.
-
-    Attributes:
-        status: the HTTP status that says so: 400 for what is no readable image, 413 for too many pixels, 503 where the
-            decoder cannot be loaded at this moment.
-    """
-
-    def __init__(self, message: str, status: int = 400) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 @dataclass(frozen=True)
@@ -117,7 +66,7 @@ class Photo:
     resize_ms: float
 
 
-def load_decoders() -> None:
+def import_decoders() -> None:
     """Imports the decoders of the formats that are read, and no others.
 
     Pillow would import them at the first file that needs one, and with that one all forty that it has. Should the
@@ -143,7 +92,7 @@ def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Phot
     Raises:
         ImageError: empty, of a format that is not read, damaged, or too large.
     """
-    name = _format(data)
+    name = format_of(data)
     if name != "JPEG":
         max_pixels = int(max_pixels * WHOLE_SHARE)
     try:
@@ -159,14 +108,14 @@ def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Phot
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large(max_pixels) from error
+        raise too_large(max_pixels) from error
     except ImportError as error:
         # Without file descriptors no decoder can be loaded; what failed is tried again for the next photo.
         raise ImageError(f"{name} cannot be read just now. Send it again in a few seconds.", 503) from error
     except Exception as error:
         # Decoders of hostile bytes fail in many ways (OSError, SyntaxError, struct.error, IndexError, MemoryError ...):
         # whatever it was, the client's photo is what cannot be read, and the server is fine.
-        raise _damaged(name) from error
+        raise damaged(name) from error
 
 
 def _decode_cut_off(versions: tuple[bytes, bytes], size: int, max_pixels: int) -> Photo:
@@ -178,7 +127,7 @@ def _decode_cut_off(versions: tuple[bytes, bytes], size: int, max_pixels: int) -
     photo, other = (_decode("JPEG", version, size, max_pixels) for version in versions)
     missing = (photo.pixels != other.pixels).any(axis=-1).mean()
     if missing > MAX_MISSING_SHARE:
-        raise _damaged("JPEG")
+        raise damaged("JPEG")
     times = photo.decode_ms + other.decode_ms, photo.resize_ms + other.resize_ms
     return replace(photo, decode_ms=times[0], resize_ms=times[1])
 
@@ -208,49 +157,9 @@ def _decode(name: str, data: bytes, size: int, max_pixels: int) -> Photo:
 def _open(name: str, data: bytes) -> Image.Image:
     if name != "HEIC":
         return Image.open(io.BytesIO(data), formats=(name.upper(),))
-    from api import _heic  # as in _limits.py
+    from api._photo import heic  # for the first HEIC only: a start need not pay for it
 
-    return _heic.load(data)
-
-
-def _damaged(name: str) -> ImageError:
-    return ImageError(f"This {name} file is damaged or cut off. Send the whole file, or save it again.")
-
-
-def _format(data: bytes) -> str:
-    if not data:
-        raise ImageError("The file is empty. Send a photo.")
-    name = _sniff(data[:512])
-    if name is None or name not in READABLE:
-        what = f"{name} is not read here" if name else "This is no image that can be read"
-        raise ImageError(
-            f"{what}. Send a photo as {', '.join(READABLE[:-1])} or {READABLE[-1]}.{_HOW.get(name or '', '')}"
-        )
-    return name
-
-
-def _sniff(head: bytes) -> str | None:
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "WebP"
-    if head[4:8] == b"ftyp":
-        # ISO media files: the major brand, then a minor version, then the brands that it is compatible with.
-        brands = [head[8:12], *(head[i : i + 4] for i in range(16, min(len(head), _box_end(head)), 4))]
-        if any(brand in _AVIF_BRANDS for brand in brands):
-            return "AVIF"
-        return "HEIC" if any(brand in _HEIC_BRANDS for brand in brands) else "MP4 video"
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
-        return "SVG" if b"<svg" in text or b"svg" in text[:200] else "XML"
-    if text.startswith((b"<!doctype html", b"<html")):
-        return "HTML"
-    return None
-
-
-def _box_end(head: bytes) -> int:
-    return int.from_bytes(head[:4], "big")
+    return heic.decode_heic(data)
 
 
 def _check_size(image: Image.Image, max_pixels: int) -> None:
@@ -258,14 +167,7 @@ def _check_size(image: Image.Image, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise ImageError("The image has no pixels. Send a photo.")
     if width * height > max_pixels:
-        raise _too_large(max_pixels, image.size)
-
-
-def _too_large(max_pixels: int, size: tuple[int, int] | None = None) -> ImageError:
-    what = f"The photo has {size[0]:,} x {size[1]:,} pixels" if size else "The photo has too many pixels"
-    return ImageError(
-        f"{what}; at most {max_pixels / 1e6:g} million are read. Make it smaller and send it again.", 413
-    )
+        raise too_large(max_pixels, image.size)
 
 
 def _orientation(image: Image.Image) -> int:

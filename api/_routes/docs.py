@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from api._security import CSP_DOCS
 
-_FOLDER = Path(__file__).resolve().parent / "_docs"
+_FOLDER = Path(__file__).resolve().parent.parent / "_docs"
 _TYPES = {".js": "text/javascript", ".css": "text/css"}
 _FILES = ("swagger-ui-bundle.js.gz", "swagger-ui.css.gz", "redoc.standalone.js.gz", "docs.js", "redoc.js")
 

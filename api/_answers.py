@@ -1,12 +1,17 @@
-"""What goes over the wire: every answer and error, with the descriptions and examples that /docs shows.
+"""The shape of every answer and error, made here alone: over HTTP, in /docs and on the command line.
 
 Examples of what depends on the model are missing here: _openapi.py makes them from the model that is served.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from api._classifier import Prediction
+from api._photo.errors import ImageError
+from api._registry import Model
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -46,6 +51,15 @@ class Heatmap(_Answer):
         examples=[[[0.0, 0.41], [0.2, 1.0]]],
     )
 
+    @classmethod
+    def of(cls, prediction: Prediction) -> Self | None:
+        """The map of this prediction; None where none was asked for."""
+        if prediction.heatmap is None:
+            return None
+        rows, columns = prediction.heatmap.shape
+        values = prediction.heatmap.clip(0.0, 1.0).astype(float).round(3).tolist()
+        return cls(label=prediction.label, rows=rows, columns=columns, values=values)
+
 
 class Answer(_Answer):
     """What the network says of one photo."""
@@ -60,6 +74,18 @@ class Answer(_Answer):
         examples=[True],
     )
     heatmap: Heatmap | None = Field(default=None, description="Only with `?explain=true`.")
+
+    @classmethod
+    def of(cls, prediction: Prediction, **more: Any) -> Self:
+        """This prediction as clients are told; `more` are the fields that a kind of answer has beside it."""
+        return cls(
+            prediction=prediction.label,
+            confidence=round(prediction.confidence, 6),
+            probabilities={label: round(value, 6) for label, value in prediction.probabilities.items()},
+            recognized=prediction.recognized,
+            heatmap=Heatmap.of(prediction),
+            **more,
+        )
 
 
 class PredictionAnswer(Answer):
@@ -92,6 +118,26 @@ class BatchAnswer(_Answer):
     processing_time_ms: Milliseconds
     timestamp: Timestamp
 
+    @classmethod
+    def of(cls, results: Sequence[Prediction | ImageError], **more: Any) -> Self:
+        """What became of each photo, in their order."""
+        return cls(results=[_item(index, result) for index, result in enumerate(results)], **more)
+
+
+def _item(index: int, result: Prediction | ImageError) -> BatchItem | BatchError:
+    if isinstance(result, ImageError):
+        return BatchError(index=index, status=result.status, detail=str(result))
+    return BatchItem.of(result, index=index)
+
+
+def closing(model_version: str, timings: dict[str, float]) -> dict[str, Any]:
+    """The fields at the end of an answer; `timings` are in milliseconds."""
+    return {
+        "model_version": model_version,
+        "processing_time_ms": round(sum(timings.values()), 2),
+        "timestamp": now(),
+    }
+
 
 class Index(_Answer):
     """Where everything is."""
@@ -112,6 +158,18 @@ class Health(_Answer):
     detail: str | None = Field(default=None, description="Why it is unhealthy.", examples=[None])
     timestamp: Timestamp
 
+    @classmethod
+    def of(cls, model: Model | None, reason: str) -> Self:
+        """The health of a service with this model, or with the reason why it has none."""
+        return cls(
+            status="healthy" if model else "unhealthy",
+            model_loaded=model is not None,
+            device="cpu",
+            model_version=model.version if model else None,
+            detail=reason or None,
+            timestamp=now(),
+        )
+
 
 class ModelInfo(_Answer):
     """The published metadata of the model, and the old service's keys. Without a usable model all but two are null."""
@@ -124,6 +182,22 @@ class ModelInfo(_Answer):
     input_size: list[int] | None = Field(description="Height and width, pixels.")
     test_accuracy: float | None = Field(description="Share of test photos classified correctly.")
     metadata: dict[str, Any] | None = Field(description="metadata.json as published.")
+
+    @classmethod
+    def of(cls, model: Model | None) -> Self:
+        """What is published of this model."""
+        metadata = model.metadata if model else {}
+        size = metadata.get("input_size")
+        return cls(
+            model_loaded=model is not None,
+            model_type=metadata.get("architecture"),
+            num_parameters=metadata.get("parameters"),
+            device="cpu",
+            classes=list(model.labels) if model else None,
+            input_size=[size, size] if size else None,
+            test_accuracy=metadata.get("metrics", {}).get("test", {}).get("accuracy"),
+            metadata=metadata or None,
+        )
 
 
 class Error(_Answer):

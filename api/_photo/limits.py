@@ -11,8 +11,13 @@ import re
 import struct
 from collections.abc import Iterator
 
-from api._avif import coded_pixels
+from api._photo.avif import coded_pixels
 
+# Of a JPEG, which is decoded at a fraction of its size.
+DEFAULT_MAX_PIXELS = 40_000_000
+# Only JPEG decodes at a fraction of its size. What has to be decoded whole takes up to 16 bytes a pixel (WebP), so
+# fewer of them are read: 25 million where JPEG may have 40.
+WHOLE_SHARE = 0.625
 # JPEG. Every scan of a progressive file walks over the whole picture: encoders write about ten, optimizers under fifty.
 MAX_SCANNED_PIXELS = 800_000_000
 MAX_SCANS = 200
@@ -107,7 +112,7 @@ def _jpeg_scans(data: bytes, at: int, pixels: int) -> str | None:
         scans += kind == _JPEG_START_OF_SCAN
         if scans > MAX_SCANS or scans * pixels > MAX_SCANNED_PIXELS:
             return "too many scans"
-    # One without an end is decoded twice (_repair.py).
+    # One without an end is decoded twice (repair.py).
     return None if ended or 2 * scans * pixels <= MAX_SCANNED_PIXELS else "too many scans"
 
 
@@ -194,13 +199,13 @@ def _avif(data: bytes, max_pixels: int) -> str | None:
 
 
 def _heic_excess(data: bytes, max_pixels: int) -> str | None:
-    from api import _heic  # for the first HEIC only: a start need not pay for it
+    from api._photo import heic  # for the first HEIC only: a start need not pay for it
 
-    cost = _heic.cost(data)
+    cost = heic.cost(data)
     if (
         cost.shown > max_pixels
-        or cost.decoded > _heic.DECODED_SHARE * max_pixels
-        or cost.painted > _heic.PAINTED_SHARE * max_pixels
+        or cost.decoded > heic.DECODED_SHARE * max_pixels
+        or cost.painted > heic.PAINTED_SHARE * max_pixels
     ):
         return f"pictures of over {max_pixels / 1e6:g} million pixels in it"
     return None

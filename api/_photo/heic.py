@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from api._boxes import MAX_ITEMS, boxes, item_kinds, item_locations
+from api._photo.boxes import MAX_ITEMS, boxes, item_kinds, item_locations
 
 # Units of the video stream in all of a file. A photo of 48 megapixels has some hundred tiles, of one unit each.
 MAX_UNITS = 5_000
@@ -265,7 +265,7 @@ def _golomb(bits: Callable[[int], int]) -> int:
     return (1 << zeros) - 1 + bits(zeros)
 
 
-def load(data: bytes) -> Image.Image:
+def decode_heic(data: bytes) -> Image.Image:
     """Decodes the file's first picture, turned as the file says. Call `cost` first.
 
     Raises:

@@ -10,7 +10,7 @@ Layout: ISO/IEC 14496-12 (boxes), 23008-12 (items), AV1 Bitstream & Decoding Pro
 import struct
 from collections.abc import Callable, Iterator
 
-from api._boxes import MAX_ITEMS, boxes, item_kinds, item_locations
+from api._photo.boxes import MAX_ITEMS, boxes, item_kinds, item_locations
 
 # An image item holds a handful of units.
 MAX_UNITS = 5_000

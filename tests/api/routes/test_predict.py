@@ -1,15 +1,15 @@
-"""POST /predict and /predict/batch against a real server with the published model."""
+"""POST /predict and /predict/batch with the published model."""
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Server, connect, encode
+from tests.conftest import InProcess, Server, connect, encode, running_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=frontier"}
 
@@ -137,9 +137,15 @@ def test_a_body_over_the_limit_is_refused_by_its_declared_length_without_reading
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-def test_a_streamed_body_is_refused_once_it_passes_the_limit(serve: Callable[..., Server]) -> None:
-    server = serve(MAX_UPLOAD_BYTES="100000")
-    with connect(server) as connection:
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that takes no photo over 100,000 bytes."""
+    with running_server(tmp_path_factory.mktemp("small") / "log", MAX_UPLOAD_BYTES="100000") as running:
+        yield running
+
+
+def test_a_streamed_body_is_refused_once_it_passes_the_limit(small: Server) -> None:
+    with connect(small) as connection:
         head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head)
         chunk = b"%x\r\n%s\r\n" % (20_000, bytes(20_000))
@@ -147,19 +153,19 @@ def test_a_streamed_body_is_refused_once_it_passes_the_limit(serve: Callable[...
             connection.sendall(chunk)
         answer = connection.recv(4096)
     assert answer.startswith(b"HTTP/1.1 413")
-    with server.client() as client:
+    with small.client() as client:
         assert client.get("/health").status_code == 200
 
 
-def test_a_client_that_is_still_sending_reads_the_413(serve: Callable[..., Server]) -> None:
-    with serve(MAX_UPLOAD_BYTES="100000").client() as client:
+def test_a_client_that_is_still_sending_reads_the_413(small: Server) -> None:
+    with small.client() as client:
         response = client.post("/predict", files={"file": bytes(8_000_000)})
     assert response.status_code == 413
     assert "100,000 bytes" in response.json()["detail"]
 
 
-def test_a_photo_with_too_many_pixels_is_refused(serve: Callable[..., Server], cat_jpeg: bytes) -> None:
-    with serve(MAX_PIXELS="100000").client() as client:
+def test_a_photo_with_too_many_pixels_is_refused(cat_jpeg: bytes) -> None:
+    with InProcess(MAX_PIXELS="100000") as client:
         response = client.post("/predict", files={"file": cat_jpeg})
     assert response.status_code == 413
     assert "451 x 300" in response.json()["detail"]
@@ -172,15 +178,13 @@ def test_a_wrong_parameter_gets_a_sentence(client: httpx.Client, cat_jpeg: bytes
 
 
 def test_every_request_gets_one_json_line_without_file_name_or_key(
-    serve: Callable[..., Server], cat_jpeg: bytes
+    capsys: pytest.CaptureFixture[str], cat_jpeg: bytes
 ) -> None:
-    server = serve(API_KEYS="a-secret-key")
-    with server.client() as client:
+    with InProcess(API_KEYS="a-secret-key", LOG_LEVEL="INFO") as client:
         files = {"file": ("my-private-name.jpg", cat_jpeg)}
         client.post("/predict", files=files, headers={"X-API-Key": "a-secret-key", "X-Request-ID": "r1"})
         client.get("/no/such/private-path?token=private", headers={"X-Request-ID": "bad id [31m"})
-    # The server's own start asks for its health.
-    text = server.log(requests=3)
+    text = capsys.readouterr().out
     lines = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
     line = next(line for line in lines if line.get("request_id") == "r1")
     assert (line["route"], line["status"], line["prediction"]) == ("/predict", 200, "cat")

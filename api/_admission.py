@@ -22,8 +22,8 @@ class OverloadError(Exception):
         super().__init__("Too many photos are waiting. Send this one again in a few seconds.")
 
 
-class Load:
-    """What one process holds and has to do."""
+class Admission:
+    """What one process holds and has to do, and what more it takes on."""
 
     def __init__(self, max_upload_bytes: int) -> None:
         self.max_bytes = UPLOADS_OF_FULL_SIZE * max_upload_bytes
@@ -58,8 +58,8 @@ class Load:
 class Upload:
     """The bytes that one request has sent so far."""
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
         self.bytes = 0
 
     def add(self, count: int) -> None:
@@ -68,7 +68,7 @@ class Upload:
         Raises:
             OverloadError: all requests together hold too many.
         """
-        if self._load.bytes + count > self._load.max_bytes:
+        if self._admission.bytes + count > self._admission.max_bytes:
             raise OverloadError
-        self._load.bytes += count
+        self._admission.bytes += count
         self.bytes += count

@@ -6,7 +6,7 @@ cut off gets one, and a second version that tells how much of its picture is mis
 
 import zlib
 
-from api._limits import jpeg_scan
+from api._photo.limits import jpeg_scan
 
 # Parts of a PNG that pixels are made of, and the one that may say how to turn them.
 _PNG_NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"}

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from api._image import ImageError, decode
+from api._photo.errors import ImageError
+from api._photo.image import decode
 from tests.conftest import encode
 from tests.hostile.bombs import png_chunk
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from api._body import BodyError, read_photo
+from api._routes.body import BodyError, read_photo
 
 # Ends and begins like a boundary, and holds the beginning of one.
 PHOTO = b"--edge\r\n\xff\xd8 \r\n--ed \r\r\n- \r\n--edgy\r\n-"

@@ -4,15 +4,17 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
-from api import _heic, _image
-from api._image import READABLE, ImageError, decode
-from tests.conftest import ROOT, Server, clean_environment, require
+from api._photo import formats, heic
+from api._photo.errors import ImageError
+from api._photo.formats import READABLE
+from api._photo.image import decode
+from tests.conftest import ROOT, clean_environment, require
 from tests.hostile import embedded
 from tests.hostile.corpus import picture
 from tests.hostile.heic import (
@@ -85,15 +87,14 @@ def test_a_heic_of_tiles_is_put_together() -> None:
     assert np.abs(photo.pixels.astype(int) - like(whole)).mean() < 6
 
 
-def test_a_heic_is_answered_by_the_service(serve: Callable[..., Server]) -> None:
-    with serve().client() as client:
-        for request in (
-            {"files": {"file": ("IMG_1.HEIC", embedded.HEIC_PLAIN, "image/heic")}},
-            {"content": embedded.HEIC_PLAIN, "headers": {"Content-Type": "image/heic"}},
-        ):
-            response = client.post("/predict", **request)
-            assert (response.status_code, set(response.json()["probabilities"])) == (200, {"cat", "dog"})
-        assert "image/heic" in client.get("/openapi.json").text
+def test_a_heic_is_answered_by_the_service(client: httpx.Client) -> None:
+    for request in (
+        {"files": {"file": ("IMG_1.HEIC", embedded.HEIC_PLAIN, "image/heic")}},
+        {"content": embedded.HEIC_PLAIN, "headers": {"Content-Type": "image/heic"}},
+    ):
+        response = client.post("/predict", **request)
+        assert (response.status_code, set(response.json()["probabilities"])) == (200, {"cat", "dog"})
+    assert "image/heic" in client.get("/openapi.json").text
 
 
 WIDE = with_size(HEADER, 20_000, 20_000)
@@ -146,7 +147,7 @@ def test_a_heic_that_asks_for_too_much_never_reaches_its_decoder(
     def reached(data: bytes) -> Image.Image:
         raise AssertionError("the decoder was called")
 
-    monkeypatch.setattr(_heic, "load", reached)
+    monkeypatch.setattr(heic, "decode_heic", reached)
     start = time.process_time()
     with pytest.raises(ImageError) as caught:
         decode(data, SIZE)
@@ -167,7 +168,7 @@ def test_limits_follow_max_pixels() -> None:
 def test_a_heic_whose_parts_cannot_be_told_never_reaches_its_decoder(
     name: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_heic, "load", lambda data: pytest.fail("the decoder was called"))
+    monkeypatch.setattr(heic, "decode_heic", lambda data: pytest.fail("the decoder was called"))
     with pytest.raises(ImageError, match="damaged"):
         decode(embedded.HEIC_PLAIN.replace(name, b"xxxx"), SIZE)
 
@@ -187,7 +188,7 @@ def test_a_heic_cut_off_or_changed_anywhere_is_a_picture_or_a_refusal(data: byte
 
 
 def test_without_the_decoder_a_refusal_says_how_to_convert(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_image, "READABLE", tuple(name for name in READABLE if name != "HEIC"))
+    monkeypatch.setattr(formats, "READABLE", tuple(name for name in READABLE if name != "HEIC"))
     with pytest.raises(ImageError, match=r"^HEIC is not read here\. .*Most Compatible") as caught:
         decode(embedded.HEIC_PLAIN, SIZE)
     assert caught.value.status == 400
@@ -208,7 +209,7 @@ def test_a_decoder_that_cannot_be_loaded_just_now_is_asked_again_later(
 
 def test_a_service_that_is_sent_no_heic_never_loads_the_decoder() -> None:
     code = (
-        "import sys, api.index; from api._image import load_decoders, decode; load_decoders(); "
+        "import sys, api.index; from api._photo.image import decode, import_decoders; import_decoders(); "
         "decode(open('web/samples/chelsea.jpg', 'rb').read(), 64); "
         "sys.exit(any(name.split('.')[0] in ('pi_heif', '_pi_heif') for name in sys.modules))"
     )

@@ -1,0 +1,1 @@
+"""What `python -m api` does: one module a command."""

@@ -1,0 +1,1 @@
+"""What the app answers at which address: one module a group of routes."""

@@ -1,0 +1,33 @@
+"""What a process takes on at once."""
+
+import pytest
+
+from api._admission import MAX_PHOTOS_WAITING, UPLOADS_OF_FULL_SIZE, Admission, OverloadError
+
+
+def test_uploads_together_hold_no_more_than_the_limit_and_give_it_back() -> None:
+    admission = Admission(max_upload_bytes=10)
+    with admission.upload() as first, admission.upload() as second:
+        first.add(10 * UPLOADS_OF_FULL_SIZE - 5)
+        second.add(5)
+        with pytest.raises(OverloadError):
+            second.add(1)
+        assert admission.bytes == admission.max_bytes
+    assert admission.bytes == 0
+
+
+def test_an_upload_that_fails_gives_its_bytes_back() -> None:
+    admission = Admission(max_upload_bytes=10)
+    with pytest.raises(OverloadError), admission.upload() as upload:
+        upload.add(admission.max_bytes + 1)
+    assert admission.bytes == 0
+
+
+def test_so_many_photos_wait_and_no_more() -> None:
+    admission = Admission(max_upload_bytes=10)
+    with admission.work(MAX_PHOTOS_WAITING - 1):
+        with admission.work(1), pytest.raises(OverloadError, match="in a few seconds"), admission.work(1):
+            pass
+        with admission.work(1):
+            pass
+    assert admission.photos == 0
