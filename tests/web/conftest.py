@@ -41,6 +41,8 @@ def world() -> Iterator[World]:
 
 
 Visit = Callable[..., Any]
+# Requests that a service worker answers are seen by nobody else: only the tests of it let it be.
+DEFAULTS = {"reduced_motion": "reduce", "service_workers": "block", "locale": "en-US"}
 
 
 @pytest.fixture
@@ -53,13 +55,14 @@ def visit(browser: Any) -> Iterator[Visit]:
     contexts = []
 
     def open_page(url: str, *, faults: str | None = None, **options: Any) -> Any:
-        context = browser.new_context(**{"reduced_motion": "reduce", **options})
+        context = browser.new_context(**{**DEFAULTS, **options})
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)
 
         def note(words: str) -> None:
-            if not (faults and re.search(faults, words)):
+            blocked = "Service Worker registration blocked" in words
+            if not (blocked or (faults and re.search(faults, words))):
                 found.append(words)
 
         page.on(

@@ -71,8 +71,8 @@ def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) ->
     assert page.evaluate("document.activeElement.id") == "open-settings"
     page.locator('[name="where"]').first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.get_by_role("radio", name="This browser").is_checked()
-    page.wait_for_selector('#status:has-text("Ready, in this browser")', timeout=60_000)
+    assert page.get_by_role("radio", name="This device").is_checked()
+    page.wait_for_selector('#status:has-text("Ready, on this device")', timeout=60_000)
 
 
 def test_what_has_the_keyboard_is_marked(world: World, visit: Visit) -> None:

@@ -39,7 +39,7 @@ def test_the_resize_is_pillows_to_the_bit(world: World, visit: Visit, size: tupl
     page = ready(visit(world.server.url))
     resized = page.evaluate(
         """async ([rgba, width, height]) => {
-          const { resize } = await import("./resize.js");
+          const { resize } = await import("./local/resize.js");
           const bytes = Uint8ClampedArray.from(atob(rgba), (letter) => letter.charCodeAt());
           return btoa(String.fromCharCode(...resize(bytes, width, height, 160)));
         }""",
@@ -62,14 +62,14 @@ def test_browser_and_api_agree_on_a_20_megapixel_photo(world: World, visit: Visi
 
 def _agree(page: Any, ask: Any) -> None:
     ask()
-    assert "this browser" not in facts(page)["Answered by"]
+    assert "this device" not in facts(page)["Answered by"]
     page.wait_for_selector(WARM)
     far, verdict, heat = probabilities(page), page.inner_text("#verdict"), pixels(page)
     answer_here(page)
     page.get_by_role("button", name="Clear").click() if page.locator("#history").is_visible() else None
     page.evaluate("photo.removeAttribute('aria-label')")
     ask()
-    page.wait_for_selector('#facts:has-text("this browser")')
+    page.wait_for_selector('#facts:has-text("this device")')
     assert page.inner_text("#verdict") == verdict
     assert probabilities(page) == pytest.approx(far, abs=TOLERANCE)
     page.wait_for_selector(WARM)
@@ -101,9 +101,9 @@ def test_no_photo_leaves_a_browser_that_answers_itself(world: World, visit: Visi
 def test_a_published_page_answers_without_any_api(world: World, visit: Visit) -> None:
     page = visit(world.site(model=MODEL, api=world.stopped()), faults=NETWORK_ERRORS)
     try_sample(page, wait=FAILED)
-    page.locator("#stage").get_by_role("button", name="Answer in this browser").click()
+    page.locator("#stage").get_by_role("button", name="Answer on this device").click()
     page.wait_for_selector(ANSWERED, timeout=60_000)
-    assert "this browser, model" in facts(page)["Answered by"]
+    assert "this device, model" in facts(page)["Answered by"]
     assert not page.locator("#notice").is_visible()
 
 
@@ -117,7 +117,7 @@ def test_a_photo_chosen_while_the_model_loads_waits_for_it(world: World, visit: 
     page = ready(visit(world.server.url))
     held: list[Any] = []
     page.route("**/model/model.onnx", lambda route: held.append(route))
-    page.get_by_role("radio", name="This browser").check(force=True)
+    page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector("text=Loading the model:")
     assert page.get_by_role("progressbar").first.is_visible()
     try_sample(page, wait='#stage[data-state="busy"]')
@@ -131,7 +131,7 @@ def test_a_batch_is_answered_in_the_browser(world: World, visit: Visit) -> None:
     photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
     choose(page, *[upload(f"{i}.jpg", photo) for i in range(4)], wait="")
     page.wait_for_selector("#batch-json")
-    assert page.locator('#batch .tile[data-state="answered"]').count() == 4
+    assert page.locator('#batch-tiles .tile[data-state="answered"]').count() == 4
 
 
 def test_a_photo_of_neither_is_told_in_the_browser_too(world: World, visit: Visit) -> None:
@@ -148,7 +148,7 @@ def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:
     data[len(data) // 2] ^= 1
     weights.write_bytes(data)
     page = visit(world.site(model=broken, api=world.open.url))
-    page.get_by_role("radio", name="This browser").check(force=True)
+    page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector(TROUBLE, timeout=60_000)
     assert "damaged" in page.inner_text("#notice-text")
 
@@ -156,16 +156,16 @@ def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:
 def test_a_model_that_cannot_be_had_is_said_and_can_be_tried_again(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
     page.route("**/model/metadata.json", lambda route: route.abort())
-    page.get_by_role("radio", name="This browser").check(force=True)
+    page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector(TROUBLE)
     assert "no model file" in page.inner_text("#notice-text")
     page.unroute("**/model/metadata.json")
     page.locator("#notice").get_by_role("button", name="Try again").click()
-    page.wait_for_selector('#status:has-text("Ready, in this browser")', timeout=60_000)
+    page.wait_for_selector('#status:has-text("Ready, on this device")', timeout=60_000)
 
 
 def test_a_photo_that_only_the_api_can_open_is_sent_back_to_it(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     answer_here(page)
     choose(page, upload("scan.tiff", b"II*\0" + bytes(500), "image/tiff"), wait=FAILED)
-    assert "let the API answer" in page.inner_text("#verdict-note")
+    assert "let our server answer" in page.inner_text("#verdict-note")

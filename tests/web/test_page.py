@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,21 @@ from tests.web.world import WEB
 
 LARGEST_FILE = 4_000_000
 HTML = (WEB / "index.html").read_text()
-SCRIPTS = {path.name: path.read_text() for path in sorted(WEB.glob("*.js"))}
+SCRIPTS = {
+    path.relative_to(WEB).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(WEB.rglob("*.js"))
+    if "vendor" not in path.parts
+}
+LANGUAGES = [name for name in SCRIPTS if name.startswith("words/")]
+
+
+def _keys(language: str) -> set[str]:
+    return set(re.findall(r'^  "([\w.]+)":', SCRIPTS[language], re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
 def texts() -> set[str]:
-    return set(re.findall(r'^  "([\w.]+)":', SCRIPTS["strings.js"], re.MULTILINE))
+    return _keys("words/en.js")
 
 
 def _wanted() -> tuple[set[str], set[str]]:
@@ -28,7 +38,7 @@ def _wanted() -> tuple[set[str], set[str]]:
     whole = set(re.findall(r'data-(?:text|label)="([\w.]+)"', HTML))
     beginnings = set()
     for name, script in SCRIPTS.items():
-        if name == "strings.js":
+        if name in LANGUAGES:
             continue
         # Names stand alone in quotes; those put together have a dot before the part that varies.
         whole |= set(re.findall(r'"((?:[a-z]+\.)+\w+)"', script))
@@ -47,6 +57,20 @@ def test_no_text_is_left_over(texts: set[str]) -> None:
     whole, beginnings = _wanted()
     used = {text for text in texts if text in whole or text.startswith(tuple(beginnings))}
     assert texts - used == set()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_every_text_with_the_same_values(texts: set[str], language: str) -> None:
+    assert _keys(language) == texts
+    values = {
+        name: dict(re.findall(r'^  "([\w.]+)":\s*(.*?),?$', SCRIPTS[name].replace(":\n    ", ": "), re.MULTILINE))
+        for name in ("words/en.js", language)
+    }
+    for key in texts:
+        here, there = (
+            sorted(set(re.findall(r"(?<!\$)\{(\w+)\}", values[name][key]))) for name in values
+        ) if len(values) == 2 else ([], [])
+        assert here == there, key
 
 
 def test_every_problem_has_a_text(texts: set[str]) -> None:
@@ -83,8 +107,15 @@ def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:
     while todo:
         name = todo.pop()
         needed.add(name)
-        todo += set(re.findall(r'^import .* from "\./([\w-]+\.js)"', SCRIPTS[name], re.MULTILINE)) - needed
+        found = re.findall(r'^import .* from "(\.{1,2}/[\w/-]+\.js)"', SCRIPTS[name], re.MULTILINE)
+        todo += {posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in found} - needed
     assert announced == needed
+
+
+def test_every_script_is_short() -> None:
+    """One reason to change a file, and a file that can be read at once."""
+    long = {name: script.count("\n") for name, script in SCRIPTS.items() if name not in LANGUAGES}
+    assert {name: lines for name, lines in long.items() if lines > 300} == {}
 
 
 def test_the_published_configuration_is_valid() -> None:

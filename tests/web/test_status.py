@@ -69,7 +69,7 @@ def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Vis
     api, let_pass = world.held(world.open)
     page = visit(world.site(api=api))
     choose_cat(page, wait=BUSY)
-    page.wait_for_selector("text=Still waiting for the API")
+    page.wait_for_selector("text=Still waiting for the server")
     let_pass()
     page.wait_for_selector(ANSWERED)
 
@@ -131,7 +131,7 @@ def test_being_offline_is_said_and_ends_by_itself(world: World, visit: Visit) ->
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
     page.context.set_offline(True)
     assert "This device is offline" in _notice(page)
-    assert not page.locator("#notice").get_by_role("button", name="Answer in this browser").is_visible()
+    assert not page.locator("#notice").get_by_role("button", name="Answer on this device").is_visible()
     page.context.set_offline(False)
     page.wait_for_selector(READY)
     assert not page.locator("#notice").is_visible()
@@ -146,12 +146,12 @@ def test_a_service_without_a_model_says_why(world: World, visit: Visit) -> None:
 
 def test_a_site_published_without_an_api_answers_by_itself(world: World, visit: Visit) -> None:
     page = visit(world.site(model=ROOT / "model", api=""), faults=NETWORK_ERRORS)
-    page.wait_for_selector('#status:has-text("Ready, in this browser")')
-    assert page.get_by_role("radio", name="This browser").is_checked()
+    page.wait_for_selector('#status:has-text("Ready, on this device")')
+    assert page.get_by_role("radio", name="This device").is_checked()
     assert "The first one loads the model" in page.inner_text("#where-note")
     assert not page.locator("#notice").is_visible()
     try_sample(page)
-    page.get_by_role("radio", name="The API").check(force=True)
+    page.get_by_role("radio", name="Our server").check(force=True)
     assert "but not as this API" in _notice(page)
 
 
@@ -362,7 +362,7 @@ def test_a_static_host_that_answers_everything_with_the_page_is_no_api_and_the_b
     page = visit("about:blank", faults=NETWORK_ERRORS)
     page.route("**/health", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
     page.goto(world.site(model=ROOT / "model", api=""))
-    page.wait_for_selector('#status:has-text("Ready, in this browser")')
+    page.wait_for_selector('#status:has-text("Ready, on this device")')
 
 
 def _permission(page: Any, known: str, state: str) -> None:
@@ -398,7 +398,7 @@ def test_a_denied_permission_for_the_local_network_is_named(world: World, visit:
     page.goto(f"{world.site().replace('127.0.0.1', PUBLIC_HOST)}?api={world.stopped()}")
     assert _notice(page).startswith("The browser does not let this page reach 127.0.0.1:")
     choose_cat(page, wait=FAILED)
-    assert page.locator("#stage").get_by_role("button", name="Answer in this browser").is_visible()
+    assert page.locator("#stage").get_by_role("button", name="Answer on this device").is_visible()
 
 
 def test_what_chromium_really_keeps_from_a_page_of_the_internet_is_explained(

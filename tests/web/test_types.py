@@ -104,7 +104,7 @@ def test_the_site_answers_in_the_browser_from_a_server_that_knows_few_types(
     with serving(start, site, tmp_path) as url:
         page = visit(url, faults=NETWORK_ERRORS)
         try_sample(page, wait=FAILED)
-        page.locator("#stage").get_by_role("button", name="Answer in this browser").click()
+        page.locator("#stage").get_by_role("button", name="Answer on this device").click()
         page.wait_for_selector(ANSWERED, timeout=60_000)
         assert "cat" in page.inner_text("#verdict").lower()
 
@@ -122,7 +122,7 @@ def test_a_script_that_comes_as_something_else_is_named_with_its_type(
         route.fulfill(response=response, headers={**response.headers, "content-type": kind})  # type: ignore[attr-defined]
 
     page.context.route(f"**/{file}", mistyped)
-    page.get_by_role("radio", name="This browser").check(force=True)
+    page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector('#status[data-state="problem"]')
     words = page.inner_text("#notice-text")
     assert file in words

@@ -1,32 +1,36 @@
-// Which labels a photo shows: the likeliest, and any other that has strong evidence of its own in another place. The API
-// decides the same way (api/_present.py); benchmarks/both.py measures and chooses the numbers.
+// Which labels a photo shows: the likeliest, and any other that a second look at its own place confirms. The API decides
+// the same way, with the same numbers: api/_present.py says why, and benchmarks/both.py measures them.
 
-/** How warm a cell must be to count as evidence for its label; 1 is the hottest cell of the photo. */
-export const WARM = 0.5;
-/** The other label needs at least this probability ... */
-export const LEAST_PROBABILITY = 0.02;
-/** ... so many warm cells, as a share of all ... */
-export const LEAST_AREA = 0.06;
-/** ... and at most this share of its warm cells among those of the likeliest label. */
-export const MOST_OVERLAP = 0.25;
+export const RULE = { warm: 0.5, leastProbability: 0.002, mostOverlap: 0.34, margin: 0.08, leastSecondLook: 0.97 };
 
 /**
+ * Labels beside the likeliest that deserve a second look, and where: { label, box: [top, left, bottom, right] } in pixels.
+ *
  * @param {number[]} probabilities one for each label
  * @param {number[][][]} maps for each label its rows of cells, 0 to 1
- * @returns {number[]} indices of the labels present, the likeliest first
+ * @param {number} size side of the square that the network sees
  */
-export function present(probabilities, maps) {
-  const order = probabilities.map((_, i) => i).sort((a, b) => probabilities[b] - probabilities[a]);
-  const [best, ...others] = order;
-  const first = warmCells(maps[best]);
-  const beside = (i) => {
-    if (probabilities[i] < LEAST_PROBABILITY) return false;
-    const cells = warmCells(maps[i]);
+export function places(probabilities, maps, size, rule = RULE) {
+  const [best, ...others] = probabilities.map((_, i) => i).sort((a, b) => probabilities[b] - probabilities[a]);
+  const first = warmCells(maps[best], rule);
+  const apart = (cells) => {
     const warm = cells.filter(Boolean).length;
-    const shared = cells.filter((cell, at) => cell && first[at]).length;
-    return warm >= LEAST_AREA * cells.length && shared <= MOST_OVERLAP * warm;
+    return warm > 0 && cells.filter((cell, at) => cell && first[at]).length <= rule.mostOverlap * warm;
   };
-  return [best, ...others.filter(beside)];
+  return others
+    .filter((label) => probabilities[label] >= rule.leastProbability && apart(warmCells(maps[label], rule)))
+    .map((label) => ({ label, box: around(maps[label], size, rule) }));
 }
 
-const warmCells = (rows) => rows.flat().map((value) => value >= WARM);
+/** Whether the second look, at its own place, says the label. */
+export const confirmed = (probability, recognized, rule = RULE) => recognized && probability >= rule.leastSecondLook;
+
+const warmCells = (rows, { warm }) => rows.flat().map((value) => value >= warm);
+
+function around(rows, size, { warm, margin }) {
+  const down = rows.map((row) => row.some((value) => value >= warm));
+  const across = rows[0].map((_, x) => rows.some((row) => row[x] >= warm));
+  const low = (cells) => Math.trunc(Math.max(0, cells.indexOf(true) / cells.length - margin) * size);
+  const high = (cells) => Math.trunc(Math.min(1, (cells.lastIndexOf(true) + 1) / cells.length + margin) * size);
+  return [low(down), low(across), high(down), high(across)];
+}

@@ -16,6 +16,18 @@ export function resize(rgba, width, height, size) {
   return down(narrow, height, size, filter(height, size));
 }
 
+/** A part of a square of RGB, as a square of the same size; box is [top, left, bottom, right] in pixels. */
+export function cut(pixels, size, [top, left, bottom, right]) {
+  const [width, height] = [Math.max(1, right - left), Math.max(1, bottom - top)];
+  const rgba = new Uint8ClampedArray(width * height * 4);
+  for (let y = 0, to = 0; y < height; y++) {
+    for (let x = 0, from = ((top + y) * size + left) * 3; x < width; x++, from += 3, to += 4) {
+      [rgba[to], rgba[to + 1], rgba[to + 2]] = [pixels[from], pixels[from + 1], pixels[from + 2]];
+    }
+  }
+  return resize(rgba, width, height, size);
+}
+
 function across(rgba, width, height, size, { first, ends, weights }) {
   const narrow = new Uint8Array(height * size * 3);
   let to = 0;

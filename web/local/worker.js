@@ -2,8 +2,8 @@
 
 import { bitmapOf, rgbaOf } from "../lib/pixels.js";
 import * as ort from "../vendor/onnxruntime-web/ort.wasm.bundle.min.js";
-import { present } from "./present.js";
-import { resize } from "./resize.js";
+import { confirmed, places } from "./present.js";
+import { cut, resize } from "./resize.js";
 
 let session;
 let metadata;
@@ -24,8 +24,7 @@ const tasks = {
     const size = metadata.input_size;
     const photo = rgba ? { rgba, width, height } : await opened(source);
     const pixels = resize(photo.rgba, photo.width, photo.height, size);
-    const outputs = await session.run({ pixels: new ort.Tensor("uint8", pixels, [1, size, size, 3]) });
-    return { ...answer(outputs), processing_time_ms: performance.now() - start };
+    return { ...(await answer(pixels, size)), processing_time_ms: performance.now() - start };
   },
 };
 
@@ -39,13 +38,11 @@ async function opened(source) {
 }
 
 /** The API's answer, from the same outputs (see api/_classifier.py). */
-function answer({ probabilities, recognized, heatmap }) {
-  const { labels, thresholds, version } = metadata;
-  const values = [...probabilities.data];
+async function answer(pixels, size) {
+  const { labels, version } = metadata;
+  const { values, known, maps } = await look(pixels, size);
   const best = values.indexOf(Math.max(...values));
-  const maps = labels.map((_, i) => mapOf(heatmap, i));
-  const known = recognized.data[0] >= thresholds.recognized;
-  const found = known ? present(values, maps) : [];
+  const found = known ? [best, ...(await beside(pixels, size, values, maps))] : [];
   const map = (i) => ({ label: labels[i], rows: maps[i].length, columns: maps[i][0].length, values: maps[i] });
   return {
     prediction: labels[best],
@@ -57,6 +54,26 @@ function answer({ probabilities, recognized, heatmap }) {
     ...(found.length > 1 ? { heatmaps: found.map(map) } : {}),
     model_version: version,
     timestamp: new Date().toISOString(),
+  };
+}
+
+/** The labels beside the likeliest that a second look confirms. */
+async function beside(pixels, size, values, maps) {
+  const found = [];
+  for (const { label, box } of places(values, maps, size)) {
+    const again = await look(cut(pixels, size, box), size);
+    if (confirmed(again.values[label], again.known)) found.push(label);
+  }
+  return found;
+}
+
+/** What the network says of a square of RGB. */
+async function look(pixels, size) {
+  const outputs = await session.run({ pixels: new ort.Tensor("uint8", pixels, [1, size, size, 3]) });
+  return {
+    values: [...outputs.probabilities.data],
+    known: outputs.recognized.data[0] >= metadata.thresholds.recognized,
+    maps: metadata.labels.map((_, i) => mapOf(outputs.heatmap, i)),
   };
 }
 
