@@ -177,10 +177,11 @@ class Health(_Answer):
     device: str = Field(examples=["cpu"])
     model_version: str | None = Field(description="The version served; null without one.")
     detail: str | None = Field(default=None, description="Why it is unhealthy.", examples=[None])
+    key_required: bool = Field(description="Whether predicting takes an API key.", examples=[False])
     timestamp: Timestamp
 
     @classmethod
-    def of(cls, model: Model | None, reason: str) -> Self:
+    def of(cls, model: Model | None, reason: str, *, key_required: bool = False) -> Self:
         """The health of a service with this model, or with the reason why it has none."""
         return cls(
             status="healthy" if model else "unhealthy",
@@ -188,6 +189,7 @@ class Health(_Answer):
             device="cpu",
             model_version=model.version if model else None,
             detail=reason or None,
+            key_required=key_required,
             timestamp=now(),
         )
 

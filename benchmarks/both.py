@@ -63,8 +63,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--search", action="store_true")
     options = parser.parse_args()
-    settings = _settings.load()
-    classifier = Classifier(_registry.load(settings.model_dir, settings.model_version))
+    settings = _settings.read_settings()
+    classifier = Classifier(_registry.read_model(settings.model_dir, settings.model_version))
     names = options.classes or classifier.model.labels[:2]
     files = [_files(options.photos / name, options.seed) for name in names]
     count = min(options.count, len(files[0]) // 2, len(files[1]) // 2)

@@ -32,6 +32,7 @@ SETTINGS = (
     "ALLOWED_ORIGINS",
     "API_KEYS",
     "ENABLE_DOCS",
+    "FEEDBACK_URL",
     "FRAME_ANCESTORS",
     "LOG_LEVEL",
     "MAX_PIXELS",
@@ -42,6 +43,7 @@ SETTINGS = (
     "PORT",
     "ROOT_PATH",
     "THREADS",
+    "WRITER_URL",
 )
 
 

@@ -19,7 +19,7 @@ const key = (name) => new URL(name, SCOPE).href;
 
 /** Keeps the page for offline use, and offers a newer version when one has come. Quiet where that cannot be. */
 export async function keepOffline(page) {
-  if (!navigator.serviceWorker || !globalThis.caches || !crypto.subtle) return;
+  if (!page.settings.offline || !navigator.serviceWorker || !globalThis.caches || !crypto.subtle) return;
   holdTabLock();
   const registration = await navigator.serviceWorker.register(key("sw.js"));
   await loaded();

@@ -17,6 +17,9 @@ export async function loadSettings() {
     // Nobody named an API: there may be one beside the page, or none at all.
     unnamed: !config.api && api === published,
     timeout: (config.timeout_seconds ?? DEFAULT_TIMEOUT_S) * 1000,
+    // Whether whoever serves the page names its files (files.json), and the runtime unpacked; a bare file server does not.
+    offline: config.offline === true,
+    runtime: config.runtime ?? null,
     // Services beside the API, where there are any (docs/PAGE.md).
     services: { feedback: parseApi(config.feedback), writer: parseApi(config.writer) },
   };

@@ -9,11 +9,11 @@ export class Local {
   problem = null;
   #loading = null;
   #onChange;
-  #api;
+  #settings;
 
-  /** @param {() => string} api where the model is when there is none beside the page */
-  constructor(api, onChange) {
-    this.#api = api;
+  /** @param {object} settings see lib/settings.js */
+  constructor(settings, onChange) {
+    this.#settings = settings;
     this.#onChange = onChange;
   }
 
@@ -42,7 +42,7 @@ export class Local {
   async #fetch() {
     const { LocalNetwork } = await import("./network.js");
     const network = new LocalNetwork();
-    this.description = await network.load(this.#api(), (done, total) => {
+    this.description = await network.load(this.#settings, (done, total) => {
       this.progress = { done, total };
       this.#onChange(this);
     });

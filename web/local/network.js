@@ -26,15 +26,16 @@ export class LocalNetwork {
   /**
    * Fetches runtime and model and starts them.
    *
-   * @param {string} api where the model is fetched from when there is none beside the page
+   * @param {{ api: string, runtime: string | null }} settings where the model is when there is none beside the page, and
+   *   the runtime where the server has it unpacked
    * @param {(done: number, total: number) => void} progress bytes so far
    * @throws {Problem} modelMissing, modelBroken, runtime, scriptType, scriptMissing, offline
    */
-  async load(api, progress) {
+  async load({ api, runtime: unpacked }, progress) {
     const { base, description } = await publishedModel(api);
     const part = together(progress);
     const [runtime, weights] = await Promise.all([
-      download(new URL(RUNTIME, PAGE), part("runtime", RUNTIME_BYTES)),
+      download(new URL(unpacked ?? RUNTIME, PAGE), part("runtime", RUNTIME_BYTES)),
       download(new URL(description.weights.file, base), part("weights", description.weights.bytes)),
     ]).catch(() => Promise.reject(lost()));
     this.#worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });

@@ -59,7 +59,7 @@ export class Place {
   /** The network on this device, ready to answer. @throws {Problem} */
   async load() {
     const { Local } = await import("../local/local.js");
-    this.local ??= new Local(() => this.#settings.api, () => {
+    this.local ??= new Local(this.#settings, () => {
       this.render();
       this.#onChange();
     });
