@@ -27,13 +27,13 @@ class Rule:
     # How warm a cell must be to count as evidence; 1 is the hottest cell of the label's own map.
     warm: float = 0.5
     # Photos of one animal seldom give the other label so much: those are not looked at again.
-    least_probability: float = 0.002
+    least_probability: float = 0.01
     # At most this share of the label's warm cells may be warm for the likeliest label, too.
     most_overlap: float = 0.34
     # So much is added around the warm cells, as a share of the whole: the head alone is hard to tell.
     margin: float = 0.08
     # What the second look must say.
-    least_second_look: float = 0.97
+    least_second_look: float = 0.8
 
 
 RULE = Rule()

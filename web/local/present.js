@@ -1,7 +1,7 @@
 // Which labels a photo shows: the likeliest, and any other that a second look at its own place confirms. The API decides
 // the same way, with the same numbers: api/_present.py says why, and benchmarks/both.py measures them.
 
-export const RULE = { warm: 0.5, leastProbability: 0.002, mostOverlap: 0.34, margin: 0.08, leastSecondLook: 0.97 };
+export const RULE = { warm: 0.5, leastProbability: 0.01, mostOverlap: 0.34, margin: 0.08, leastSecondLook: 0.8 };
 
 /**
  * Labels beside the likeliest that deserve a second look, and where: { label, box: [top, left, bottom, right] } in pixels.
