@@ -5,7 +5,8 @@ export async function* eventsOf(stream) {
   const decoder = new TextDecoder();
   let rest = "";
   for await (const bytes of chunksOf(stream)) {
-    rest += decoder.decode(bytes, { stream: true }).replaceAll("\r\n", "\n");
+    // Of the two that end a line one may come with the next piece.
+    rest = (rest + decoder.decode(bytes, { stream: true })).replaceAll("\r\n", "\n");
     const blocks = rest.split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
