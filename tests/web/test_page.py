@@ -60,17 +60,8 @@ def test_no_text_is_left_over(texts: set[str]) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_language_has_every_text_with_the_same_values(texts: set[str], language: str) -> None:
+def test_every_language_has_every_text(texts: set[str], language: str) -> None:
     assert _keys(language) == texts
-    values = {
-        name: dict(re.findall(r'^  "([\w.]+)":\s*(.*?),?$', SCRIPTS[name].replace(":\n    ", ": "), re.MULTILINE))
-        for name in ("words/en.js", language)
-    }
-    for key in texts:
-        here, there = (
-            sorted(set(re.findall(r"(?<!\$)\{(\w+)\}", values[name][key]))) for name in values
-        ) if len(values) == 2 else ([], [])
-        assert here == there, key
 
 
 def test_every_problem_has_a_text(texts: set[str]) -> None:
