@@ -91,12 +91,18 @@ def configure(site: Path, **config: object) -> None:
     path.write_text(json.dumps({**known, **config, "offline": True}, indent=2) + "\n", encoding="utf-8")
     files = {
         file.relative_to(site).as_posix(): {"bytes": file.stat().st_size, "sha256": _digest(file)}
-        for file in sorted(site.rglob("*"))
+        for file in _all_files(site)
         # Packed with brotli it is of use only to servers that say so (api/_routes/page.py).
-        if file.is_file() and file.suffix != ".br" and file.name != "files.json"
+        if file.suffix != ".br" and file.name != "files.json"
     }
     version = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()[:16]
     (site / "files.json").write_text(json.dumps({"version": version, "files": files}), encoding="utf-8")
+
+
+def _all_files(folder: Path) -> list[Path]:
+    """Those behind links to folders, too."""
+    walk = os.walk(folder, followlinks=True)
+    return sorted(Path(directory, name) for directory, _, names in walk for name in names)
 
 
 def _digest(path: Path) -> str:

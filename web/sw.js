@@ -29,6 +29,8 @@ addEventListener("fetch", (event) => {
     if (path === "" || path === "index.html") event.respondWith(opened(request, resultingClientId));
     return;
   }
+  // A newer version is being fetched: it must come from the server.
+  if (request.cache === "no-cache" && request.destination === "") return;
   // These say what is new, or are the server's own.
   if (path === "files.json" || path === "health" || path === "sw.js") return;
   event.respondWith(served(request, path, clientId, resultingClientId));

@@ -31,9 +31,12 @@ export async function keepOffline(page) {
   if (!before) await begin(state, list, registration);
   else if (before !== list.version) offer(state, list);
   else await tidy(list.version);
+  // Said in the document: "page", and "all" once the model is here, too.
+  document.documentElement.dataset.kept = "page";
   const { mayFetch } = await import("../local/local.js");
-  page.place.offline = true;
-  if (mayFetch()) await fetchAll(list, (path) => HEAVY.test(path));
+  if (!mayFetch()) return;
+  await fetchAll(list, (path) => HEAVY.test(path));
+  document.documentElement.dataset.kept = "all";
 }
 
 /** After the page itself: its own files come first. */
@@ -74,7 +77,7 @@ async function fromOlder(version, path, sha256) {
 }
 
 async function fetched(path, sha256) {
-  // The browser's own copy will do if it is the newest one.
+  // The browser's own copy will do if it is the newest one; sw.js lets these requests pass.
   const response = await fetch(key(path), { cache: "no-cache" });
   const body = await response.arrayBuffer();
   if (!response.ok || (await digest(body)) !== sha256) throw new Error(`${path} did not arrive as it was announced.`);
