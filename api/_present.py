@@ -69,7 +69,10 @@ def confirmed(probability: float, recognized: bool, rule: Rule = RULE) -> bool:
 def _around(warm: NDArray[np.bool_], size: int, margin: float) -> Box:
     rows, columns = warm.shape
     down, across = np.flatnonzero(warm.any(axis=1)), np.flatnonzero(warm.any(axis=0))
-    low = [int(max(0.0, first / count - margin) * size) for first, count in ((down[0], rows), (across[0], columns))]
+    low = [
+        int(max(0.0, first / count - margin) * size)
+        for first, count in ((down[0], rows), (across[0], columns))
+    ]
     high = [
         int(min(1.0, (last + 1) / count + margin) * size)
         for last, count in ((down[-1], rows), (across[-1], columns))

@@ -76,7 +76,16 @@ def main() -> int:
     one = [_look(classifier, _opened(path)) for half in files for path in half[count : 2 * count]]
     rules = [_present.RULE, *(_others() if options.search else [])]
     for rule in rules:
-        print(json.dumps({"model": classifier.model.version, "pairs": len(both), "singles": len(one), **_rates(both, one, rule)}))
+        print(
+            json.dumps(
+                {
+                    "model": classifier.model.version,
+                    "pairs": len(both),
+                    "singles": len(one),
+                    **_rates(both, one, rule),
+                }
+            )
+        )
     return 0
 
 
@@ -92,7 +101,9 @@ def _rates(both: list[Look], one: list[Look], rule: _present.Rule) -> dict[str, 
 
 
 def _others() -> list[_present.Rule]:
-    grid = itertools.product((0.0005, 0.001, 0.002, 0.005, 0.01), (0.1, 0.34, 1.0), (0.8, 0.9, 0.95, 0.97, 0.98, 0.99))
+    grid = itertools.product(
+        (0.0005, 0.001, 0.002, 0.005, 0.01), (0.1, 0.34, 1.0), (0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+    )
     return [
         _present.Rule(least_probability=p, most_overlap=overlap, least_second_look=again)
         for p, overlap, again in grid

@@ -125,7 +125,9 @@ class Page:
         files: dict[str, Any] = {}
         for name in self._names:
             if not name.startswith(_RUNTIME):
-                files[name] = _entry(self._directory / name) if Path(name).suffix not in _TEXT else self._read(name)
+                files[name] = (
+                    _entry(self._directory / name) if Path(name).suffix not in _TEXT else self._read(name)
+                )
         listed = {
             name: {"bytes": len(file.plain), "sha256": file.digest} if isinstance(file, _Text) else file
             for name, file in files.items()

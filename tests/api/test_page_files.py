@@ -18,7 +18,9 @@ def app() -> InProcess:
     return InProcess()
 
 
-@pytest.mark.parametrize("path", ["/style.css", "/app.js", "/words/de.js", "/manifest.json", "/icons/icon.svg"])
+@pytest.mark.parametrize(
+    "path", ["/style.css", "/app.js", "/words/de.js", "/manifest.json", "/icons/icon.svg"]
+)
 def test_text_goes_out_gzipped_to_who_takes_it_and_plain_to_others(app: InProcess, path: str) -> None:
     packed = app.get(path, headers={"Accept-Encoding": "gzip, br"})
     plain = app.get(path, headers={"Accept-Encoding": "identity"})
@@ -46,7 +48,9 @@ def test_the_page_itself_is_gzipped_too_and_still_depends_on_who_asks(app: InPro
     assert "<!doctype html>" in page.text
 
 
-@pytest.mark.parametrize(("accepted", "coding", "suffix"), [("gzip, br", "br", ".br"), ("gzip", "gzip", ".gz")])
+@pytest.mark.parametrize(
+    ("accepted", "coding", "suffix"), [("gzip, br", "br", ".br"), ("gzip", "gzip", ".gz")]
+)
 def test_the_runtime_goes_out_as_the_client_takes_it(
     app: InProcess, accepted: str, coding: str, suffix: str
 ) -> None:
@@ -59,7 +63,14 @@ def test_the_runtime_goes_out_as_the_client_takes_it(
 def test_files_json_names_every_file_with_the_digest_of_what_is_served(app: InProcess) -> None:
     listed = app.get("/files.json").json()
     assert len(listed["version"]) == 16
-    for name in ("index.html", "app.js", "config.json", "model/metadata.json", "model/model.onnx", "samples/coffee.jpg"):
+    for name in (
+        "index.html",
+        "app.js",
+        "config.json",
+        "model/metadata.json",
+        "model/model.onnx",
+        "samples/coffee.jpg",
+    ):
         content = app.get(f"/{name}").content
         assert listed["files"][name] == {
             "bytes": len(content),
@@ -71,7 +82,10 @@ def test_files_json_names_every_file_with_the_digest_of_what_is_served(app: InPr
 
 
 def test_another_model_is_another_version_of_the_page() -> None:
-    versions = {InProcess(MODEL_VERSION=version).get("/files.json").json()["version"] for version in ("1.0.0", "0.2.0")}
+    versions = {
+        InProcess(MODEL_VERSION=version).get("/files.json").json()["version"]
+        for version in ("1.0.0", "0.2.0")
+    }
     assert len(versions) == 2
 
 
@@ -81,7 +95,12 @@ def test_the_page_is_told_that_it_may_be_kept_and_where_the_runtime_is(app: InPr
 
 
 def test_a_site_names_its_files_in_the_same_way(tmp_path, app: InProcess) -> None:  # type: ignore[no-untyped-def]
-    site.write(tmp_path / "site", "https://api.example", "https://page.example/purrdict", feedback="https://f.example")
+    site.write(
+        tmp_path / "site",
+        "https://api.example",
+        "https://page.example/purrdict",
+        feedback="https://f.example",
+    )
     files = json.loads((tmp_path / "site/files.json").read_text())["files"]
     here = app.get("/files.json").json()["files"]
     same = set(files) & set(here) - {"config.json", "index.html", "model/metadata.json"}
@@ -93,7 +112,10 @@ def test_a_site_names_its_files_in_the_same_way(tmp_path, app: InProcess) -> Non
     assert config["api"] == "https://api.example"
     assert config["feedback"] == "https://f.example"
     assert config["offline"] is True
-    assert 'content="https://page.example/purrdict/icons/preview.png"' in (tmp_path / "site/index.html").read_text()
+    assert (
+        'content="https://page.example/purrdict/icons/preview.png"'
+        in (tmp_path / "site/index.html").read_text()
+    )
 
 
 @pytest.mark.parametrize(("keys", "required"), [("", False), ("a", True)])
@@ -108,7 +130,9 @@ def test_services_beside_the_api_are_named_where_there_are_any(app: InProcess) -
     assert (endpoints["feedback"], endpoints["writer"]) == ("/feedback", "https://writer.example/")
 
 
-@pytest.mark.parametrize("value", ["feedback", "ftp://x/", "https://user:secret@x/", "https://x/?key=1", "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "value", ["feedback", "ftp://x/", "https://user:secret@x/", "https://x/?key=1", "javascript:alert(1)"]
+)
 def test_an_address_of_a_service_that_cannot_be_one_stops_the_start(value: str) -> None:
     from api._settings import SettingsError, read_settings
 

@@ -73,9 +73,7 @@ def _prediction(**more: Any) -> Prediction:
 
 
 def test_a_photo_of_both_names_both_with_a_map_of_each() -> None:
-    answer = Answer.of(
-        _prediction(heatmap=LEFT, present=("cat", "dog"), heatmaps=(LEFT, RIGHT))
-    ).model_dump()
+    answer = Answer.of(_prediction(heatmap=LEFT, present=("cat", "dog"), heatmaps=(LEFT, RIGHT))).model_dump()
     assert answer["present"] == ["cat", "dog"]
     assert [heatmap["label"] for heatmap in answer["heatmaps"]] == ["cat", "dog"]
     assert answer["heatmaps"][1]["values"] == RIGHT.tolist()

@@ -1,6 +1,6 @@
 """The pictures that the page is installed and shared with, drawn from icons/icon.svg.
 
-    python -m tests.web.pictures       web/icons/*.png
+python -m tests.web.pictures       web/icons/*.png
 """
 
 import sys
@@ -33,7 +33,9 @@ def main() -> int:
         browser = playwright.chromium.launch(executable_path=require_program(*CHROMIUM), args=FLAGS)
         for name, side, share in SIZES:
             ground = PAPER if share < 1 else "transparent"
-            body = f'<body style="margin:0;height:{side}px;display:grid;place-items:center;background:{ground}">'
+            body = (
+                f'<body style="margin:0;height:{side}px;display:grid;place-items:center;background:{ground}">'
+            )
             _draw(browser, f'{body}<div style="width:{side * share}px">{icon}</div>', (side, side), name)
         _draw(browser, PREVIEW.format(icon=icon, paper=PAPER), (1200, 630), "preview")
     return 0

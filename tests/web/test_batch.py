@@ -90,7 +90,9 @@ def test_starting_over_leaves_nothing(world: World, visit: Visit) -> None:
     assert page.evaluate("document.activeElement.id") == "choose-files"
 
 
-def test_of_a_folder_the_photos_are_taken_and_the_rest_is_counted(world: World, visit: Visit, tmp_path: Path) -> None:
+def test_of_a_folder_the_photos_are_taken_and_the_rest_is_counted(
+    world: World, visit: Visit, tmp_path: Path
+) -> None:
     (tmp_path / "inner").mkdir()
     for name in ("b.jpg", "inner/a.jpg"):
         (tmp_path / name).write_bytes(PHOTOS["chelsea"])
@@ -113,7 +115,9 @@ def _paste(page: Any, words: str) -> None:
     )
 
 
-def test_an_address_that_is_pasted_is_fetched_by_the_browser_and_asked_about(world: World, visit: Visit) -> None:
+def test_an_address_that_is_pasted_is_fetched_by_the_browser_and_asked_about(
+    world: World, visit: Visit
+) -> None:
     page = ready(visit(world.server.url))
     _paste(page, f"{world.server.url}/samples/coffee.jpg")
     page.wait_for_selector('#stage[data-state="answered"]')

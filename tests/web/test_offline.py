@@ -95,7 +95,9 @@ def test_where_nothing_may_be_kept_the_page_works_as_ever(world: World, visit: V
     choose_cat(page)
 
 
-def test_a_server_that_wants_a_key_says_so_at_once_and_this_device_answers(world: World, visit: Visit) -> None:
+def test_a_server_that_wants_a_key_says_so_at_once_and_this_device_answers(
+    world: World, visit: Visit
+) -> None:
     page = visit(world.keyed.url, faults=NETWORK_ERRORS)
     page.wait_for_selector('#status:has-text("API key needed")')
     choose_cat(page)

@@ -95,7 +95,9 @@ def _map(column: int) -> list[list[float]]:
     return [[float(x == column) for x in range(4)] for _ in range(4)]
 
 
-_MAPS = [{"label": label, "rows": 4, "columns": 4, "values": _map(x)} for label, x in (("cat", 0), ("dog", 3))]
+_MAPS = [
+    {"label": label, "rows": 4, "columns": 4, "values": _map(x)} for label, x in (("cat", 0), ("dog", 3))
+]
 BOTH = {
     "prediction": "cat",
     "confidence": 0.9,
@@ -162,7 +164,9 @@ def test_a_photo_that_was_cut_off_leads_to_the_server(world: World, visit: Visit
     assert page.get_by_role("button", name="Answer on our server").is_visible()
 
 
-def test_german_is_spoken_where_the_browser_asks_for_it_and_colours_are_kept(world: World, visit: Visit) -> None:
+def test_german_is_spoken_where_the_browser_asks_for_it_and_colours_are_kept(
+    world: World, visit: Visit
+) -> None:
     page = visit(world.server.url, locale="de-AT")
     page.wait_for_selector('#status:has-text("Bereit")')
     assert page.get_attribute("html", "lang") == "de"
@@ -179,7 +183,10 @@ def test_from_right_to_left_the_heat_grows_to_the_left(world: World, visit: Visi
     page = ready(visit(world.server.url))
     page.evaluate("document.documentElement.dir = 'rtl'")
     try_sample(page)
-    assert page.evaluate("new DOMMatrix(getComputedStyle(document.querySelector('.heat-ramp')).transform).a") == -1
+    assert (
+        page.evaluate("new DOMMatrix(getComputedStyle(document.querySelector('.heat-ramp')).transform).a")
+        == -1
+    )
 
 
 def test_on_and_off_differ_in_forced_colours(world: World, visit: Visit) -> None:
@@ -193,14 +200,17 @@ def test_on_and_off_differ_in_forced_colours(world: World, visit: Visit) -> None
 
 def test_letters_of_twice_the_size_overlap_nothing_in_the_header(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url, viewport={"width": 360, "height": 640}))
-    page.evaluate(
-        "document.documentElement.style.fontSize = '200%'"
-    )
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
     boxes = page.evaluate(
         "[...document.querySelector('.top').children].map(node => node.getBoundingClientRect().toJSON())"
     )
     for i, a in enumerate(boxes):
         for b in boxes[i + 1 :]:
-            apart = a["right"] <= b["left"] + 1 or b["right"] <= a["left"] + 1 or a["bottom"] <= b["top"] + 1 or b["bottom"] <= a["top"] + 1
+            apart = (
+                a["right"] <= b["left"] + 1
+                or b["right"] <= a["left"] + 1
+                or a["bottom"] <= b["top"] + 1
+                or b["bottom"] <= a["top"] + 1
+            )
             assert apart, (a, b)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
