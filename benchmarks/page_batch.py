@@ -30,7 +30,8 @@ from tests.web.world import SAMPLES, World
 WATCH = """
 window.longTasks = [];
 new PerformanceObserver((list) => {
-  for (const { startTime, duration } of list.getEntries()) longTasks.push([Math.round(startTime), Math.round(duration)]);
+  for (const { startTime, duration } of list.getEntries())
+    longTasks.push([Math.round(startTime), Math.round(duration)]);
 }).observe({ type: "longtask" });
 """
 # The files are made in the page, from one photo each time with other bytes: 3,000 through the debugging protocol would

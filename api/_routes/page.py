@@ -3,11 +3,12 @@
 Only files on the list are ever opened, so there is no path for a client to climb out of. On platforms that leave web/
 out of the function the list is empty and the API works without its page.
 
-What is text goes out gzipped where the client takes that. Two files are made here: config.json says beside what web/ has
-that the page may be kept for offline use, and files.json names every file with its digest, so that a browser keeps whole
-versions of the page and never parts of two (web/lib/offline.js).
+What is text goes out gzipped where the client takes that. Two files are made here: config.json says beside what web/
+has that the page may be kept for offline use, and files.json names every file with its digest, so that a browser keeps
+whole versions of the page and never parts of two (web/lib/offline.js).
 """
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -133,10 +134,9 @@ class Page:
             for name, file in files.items()
         }
         listed[_RUNTIME] = _unpacked(self._directory / f"{_RUNTIME}.gz")
-        try:
+        # Without a usable model the page is kept without one.
+        with contextlib.suppress(UnavailableError):
             listed |= _model(service)
-        except UnavailableError:
-            pass  # without a usable model the page is kept without one
         version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
         return json.dumps({"version": version, "files": listed}).encode()
 

@@ -140,7 +140,8 @@ def test_a_camera_that_is_denied_says_what_to_do(world: World, visit: Visit) -> 
     page = visit(world.server.url)
     ready(page)
     page.evaluate(
-        "() => { navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('no', 'NotAllowedError')) }"
+        "() => { navigator.mediaDevices.getUserMedia = "
+        "() => Promise.reject(new DOMException('no', 'NotAllowedError')) }"
     )
     page.get_by_role("button", name="Live camera").click()
     page.wait_for_selector("text=Allow it in the site settings")
