@@ -1,7 +1,8 @@
 """Which labels a photo shows: the likeliest, and any other that a second look at its own place confirms.
 
-The network answers with probabilities that sum to one, so a cat beside a dog is called one of them, and often
-with confidence. Each label's class activation map says where its evidence is: what is there is cut out and asked about again.
+The network answers with probabilities that sum to one, so a cat beside a dog is called one of them, and often with
+confidence. Each label's class activation map says where its evidence is: what is there is cut out and asked about
+again.
 
     first look    the other label has some probability, and its evidence lies apart from the likeliest label's
     second look   of the cut-out the network says that label, and recognizes it

@@ -4,8 +4,9 @@
     python -m benchmarks.both PHOTOS --search        also what other numbers of api/_present.py would do
 
 Composites: a photo of each class side by side, at the same height, each pair once, left and right in turn. Singles:
-other photos, alone. Choose on val; report on test. Prints one JSON line for each setting: `both` is the share of composites
-in which both were found, `one_called_both` that of single animals, `again` the share of single photos looked at twice.
+other photos, alone. Choose on val; report on test. Prints one JSON line for each setting: `both` is the share of
+composites in which both were found, `one_called_both` that of single animals, `again` the share of single photos looked
+at twice.
 """
 
 import argparse
