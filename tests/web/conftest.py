@@ -50,12 +50,15 @@ def visit(browser: Any) -> Iterator[Visit]:
     """Opens the page at an address and returns Playwright's page.
 
     `visit(url, faults="pattern")` says which console errors are the point of the test; any other fails it.
+    `insist=True` is a visitor who chose the server on an earlier visit: this device does not stand in for it.
     """
     found: list[str] = []
     contexts = []
 
-    def open_page(url: str, *, faults: str | None = None, **options: Any) -> Any:
+    def open_page(url: str, *, faults: str | None = None, insist: bool = False, **options: Any) -> Any:
         context = browser.new_context(**{**DEFAULTS, **options})
+        if insist:
+            context.add_init_script("try { localStorage.setItem('purrdict.where', 'api') } catch {}")
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)

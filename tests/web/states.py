@@ -248,8 +248,9 @@ def without_model(world: World, visit: Open) -> Any:
 
 @state
 def key_needed(world: World, visit: Open) -> Any:
-    page = ready(visit(world.keyed.url, faults=NETWORK_ERRORS))
-    try_sample(page, wait=FAILED)
+    page = visit(world.keyed.url, faults=NETWORK_ERRORS)
+    page.wait_for_selector('#status:has-text("API key needed")')
+    choose_cat(page)
     return page
 
 

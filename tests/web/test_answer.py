@@ -189,7 +189,7 @@ def test_the_curl_command_gives_the_same_answer_in_a_terminal(
 
 
 def test_the_curl_command_never_holds_the_key(world: World, visit: Visit) -> None:
-    page = ready(visit(world.keyed.url, permissions=["clipboard-read", "clipboard-write"]))
+    page = visit(world.keyed.url, insist=True, permissions=["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Settings").click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
