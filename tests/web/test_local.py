@@ -69,7 +69,7 @@ def _agree(page: Any, ask: Any) -> None:
     page.get_by_role("button", name="Clear").click() if page.locator("#history").is_visible() else None
     page.evaluate("photo.removeAttribute('aria-label')")
     ask()
-    page.wait_for_selector('#facts:has-text("this device")')
+    page.wait_for_selector('#facts:has-text("this device")', state="attached")
     assert page.inner_text("#verdict") == verdict
     assert probabilities(page) == pytest.approx(far, abs=TOLERANCE)
     page.wait_for_selector(WARM)

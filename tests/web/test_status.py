@@ -68,7 +68,7 @@ def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Vis
 
 def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
-    page = visit(world.site(api=api))
+    page = visit(world.site(api=api), faults="404")  # no model beside the page
     choose_cat(page, wait=BUSY)
     page.wait_for_selector("text=Still waiting for the server")
     let_pass()
