@@ -1,7 +1,7 @@
 # What `sam build` runs for template.yaml; ARTIFACTS_DIR is where it wants the function's files.
 # Also by hand: make build-Purrdict ARTIFACTS_DIR=build/lambda
 
-# Lambda's own version, because compiled packages and bytecode fit one version only.
+# The Python version of the Lambda function: compiled packages and bytecode work with one version only.
 PYTHON ?= python3.12
 PIP = $(PYTHON) -m pip --disable-pip-version-check --quiet --quiet
 

@@ -1,12 +1,11 @@
-"""One command to serve, one to test, one to train; each makes .venv beside this file on its first run and keeps it up
-to date.
+"""Serves, tests and trains. Each command creates .venv beside this file on its first run and keeps it up to date.
 
     python3 dev.py serve            the classifier and its page on http://127.0.0.1:8000
     python3 dev.py test             the default tests
     python3 dev.py train PHOTOS     a model of your own classes: trained, measured and published in a minute
-    python3 dev.py install          only the environment of the tests
+    python3 dev.py install          only creates the environment of the tests
 
-PHOTOS holds a folder of photos for each class. Whatever follows goes to the program itself: `python3 dev.py serve
+PHOTOS has one folder of photos for each class. Further arguments go to the program itself: `python3 dev.py serve
 --port 9000`, `python3 dev.py test -k heatmap`, `python3 dev.py train --help`.
 """
 
@@ -24,15 +23,25 @@ PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python
 # The oldest and the newest Python that every pinned package has a wheel for.
 SUPPORTED = ((3, 11), (3, 14))
 
-# Each step is one call of pip: where one file has hashes, pip asks them of all the others in the same call.
+# Each step is one call of pip: if one file has hashes, pip requires them of all other files in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
-TOOLS = ["-r", "requirements-dev.txt", "-r", "export/requirements-finetune.txt", "-c", "requirements.in"]
-# Command → the steps that install what it needs, and what it runs.
+TOOLS = [
+    "-r",
+    "requirements-dev.txt",
+    "-r",
+    "bulk/requirements.txt",
+    "-r",
+    "export/requirements-finetune.txt",
+    "-c",
+    "requirements.in",
+]
+# Command → the install steps, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
-    "test": ([LOCKED, TOOLS], ["-m", "pytest"]),
-    # -P: a folder called export where the user is would be taken for the program.
+    # A file's tests share its fixtures, so they stay in one process.
+    "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
+    # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "install": ([LOCKED, TOOLS], ["-c", "pass"]),
 }
@@ -55,7 +64,7 @@ def main(arguments: list[str]) -> int:
     steps, command = COMMANDS[arguments[0]]
     try:
         status = install(steps)
-    except (OSError, ValueError) as error:  # venv's own word for a file in its way is ValueError
+    except (OSError, ValueError) as error:  # venv raises ValueError when a file is in the way
         print(
             f"error: {ENVIRONMENT} cannot be made or changed: {getattr(error, 'strerror', None) or error}. "
             "Name another folder in the variable PURRDICT_VENV.",
@@ -63,7 +72,7 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     except subprocess.CalledProcessError:
-        # Debian and Ubuntu keep the installer of environments in a package of its own.
+        # Debian and Ubuntu have ensurepip in a separate package.
         print(
             f"error: this Python cannot make {ENVIRONMENT}. On Debian and Ubuntu: apt install python3-venv",
             file=sys.stderr,
@@ -72,28 +81,28 @@ def main(arguments: list[str]) -> int:
     if status:
         print("error: the packages could not be installed; pip says why above.", file=sys.stderr)
         return status
-    # The photos' folder is named from where the user is.
+    # The photos' path is relative to the user's working directory.
     here = {"env": {**os.environ, "PYTHONPATH": str(ROOT)}} if arguments[0] == "train" else {"cwd": ROOT}
     program = subprocess.Popen([PYTHON, *command, *arguments[1:]], **here)
     while True:
         try:
             return program.wait()
         except KeyboardInterrupt:
-            # Ctrl-C reaches the program too: it answers the photos that it has, and ends.
+            # Ctrl-C reaches the program too: it finishes its work and ends.
             continue
 
 
 def install(steps: list[list[str]]) -> int:
-    """Installs the steps' requirement files into .venv unless exactly these were installed before."""
+    """Installs the steps' requirement files into .venv unless exactly these are installed already."""
     version = "{}.{}".format(*sys.version_info)
     files = [name for step in steps for name in step if name.endswith((".txt", ".in"))]
     contents = b"".join((ROOT / name).read_bytes() for name in files)
     stamp = hashlib.sha256(version.encode() + contents).hexdigest()
-    # One stamp for each set of files: serving needs few packages, training and the tests need those and more.
+    # One stamp for each set of files: serving needs few packages, training and the tests need more.
     marker = ENVIRONMENT / f".installed-{hashlib.sha256(' '.join(files).encode()).hexdigest()[:8]}"
     if PYTHON.exists() and marker.exists() and marker.read_text(encoding="utf-8") == stamp:
         return 0
-    # A first run that was interrupted leaves a Python without pip.
+    # An interrupted first run leaves a Python without pip.
     if not PYTHON.exists() or subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL):
         print(f"making {ENVIRONMENT} ...", flush=True)
         venv.create(ENVIRONMENT, with_pip=True, clear=PYTHON.exists())

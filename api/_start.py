@@ -24,8 +24,11 @@ def start() -> "FastAPI":
 def quick() -> Iterator[None]:
     """Puts off what only costs time between the start of the process and its first answer.
 
-    - Garbage collections: what a start imports is there to stay, and later collections are spared it.
-    - Validators of FastAPI's models of OpenAPI documents: built when the first document is.
+    - Garbage collections: what a start imports is there to stay, and later collections are spared it. Without
+      this a start takes 1.09 times the processor time.
+    - Validators of FastAPI's models of OpenAPI documents: built when the first document is. Without: 1.07 times.
+
+    `python -m benchmarks choices` measures both.
     """
     gc.disable()
     BaseModel.model_config["defer_build"] = True

@@ -1,3 +1,3 @@
-"""Benchmarks: one script a claim. `python -m benchmarks --help` tells how to run them."""
+"""Benchmarks: one script for each claim. `python -m benchmarks --help` explains how to run them."""
 
-import api  # noqa: F401  keeps onnxruntime from phoning home, in the rivals' processes too
+import api  # noqa: F401  switches the telemetry of onnxruntime off, in the rivals' processes too

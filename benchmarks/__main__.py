@@ -1,11 +1,11 @@
-"""Runs the benchmarks, prints the table that the README quotes, and writes the plots to benchmarks/results."""
+"""Runs the benchmarks, prints the table of docs/BENCHMARKS.md, and writes the plots to benchmarks/results."""
 
 import argparse
 import sys
 import time
 from collections.abc import Callable
 
-from benchmarks import cold_start, latency, memory, rivals, throughput, vercel
+from benchmarks import choices, cold_start, latency, memory, rivals, throughput, vercel
 from benchmarks._measure import busy, machine
 from benchmarks._report import HEADER, RESULTS, Row
 
@@ -16,6 +16,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "throughput": throughput.main,
     "memory": memory.main,
     "rivals": rivals.main,
+    "choices": choices.main,
 }
 
 
@@ -25,13 +26,18 @@ def main() -> int:
         from benchmarks import own_classes
 
         return own_classes.main(sys.argv[2:])
+    if sys.argv[1:2] == ["bulk"]:
+        from benchmarks import bulk
+
+        return bulk.main(sys.argv[2:])
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
-        epilog="Parts: " + ", ".join(PARTS) + ". All take some seven minutes. The rivals need "
-        "`pip install -r benchmarks/requirements.txt`; one that is not installed is left out and named. So is Vercel's "
+        epilog="Parts: " + ", ".join(PARTS) + ". All of them take about seven minutes. The rivals need "
+        "`pip install -r benchmarks/requirements.txt`; one that is not installed is skipped and named. So is Vercel's "
         "builder, which .ci/platforms installs. A run of all parts writes benchmarks/results/table.md. "
-        "`python -m benchmarks own-classes --help` is about training.",
+        "`python -m benchmarks own-classes --help` is about training, `python -m benchmarks bulk --help` about "
+        "archives of photos.",
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="run only these parts (default: all)")
     names = parser.parse_args().parts or list(PARTS)

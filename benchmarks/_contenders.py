@@ -4,7 +4,7 @@ from benchmarks._measure import Contender
 
 PURRDICT = Contender("Purrdict", ("{python}", "-m", "api", "serve", "--port", "{port}"))
 
-# The old service with the network that it had, and the same program with this project's network.
+# The replaced service with its own network, and the same program with this project's network.
 CLASSROOM = Contender(
     "FastAPI + PyTorch, classroom's network",
     ("{python}", "-m", "benchmarks.contenders.classroom", "{port}", "classic"),

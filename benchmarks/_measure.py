@@ -1,4 +1,4 @@
-"""What every benchmark needs: photos, servers in processes of their own, a client that costs little, and statistics."""
+"""What every benchmark needs: photos, servers in separate processes, a client with little overhead, and statistics."""
 
 import contextlib
 import io
@@ -17,16 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
+from benchmarks._environment import clean_environment
+
 ROOT = Path(__file__).resolve().parent.parent
-CONTENDERS = Path(__file__).resolve().parent / "contenders"
 BOUNDARY = "purrdict-benchmark"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Measurements of one figure, in the order they were taken."""
+    """Measurements of one figure, in their order."""
 
     values: tuple[float, ...]
 
@@ -40,7 +42,7 @@ class Sample:
 
     @property
     def spread(self) -> float:
-        """Interquartile range over the median: how much the machine, or the program, wavers."""
+        """Interquartile range divided by the median: the noise of the machine, or of the program."""
         if len(self.values) < 2:
             return 0.0
         low, _, high = statistics.quantiles(self.values, n=4)
@@ -52,17 +54,17 @@ class Sample:
 
 
 def in_turns(runs: int, *measures: Callable[[], Any]) -> list[tuple[Any, ...]]:
-    """Measures several things in turns, so that a change of the machine's speed meets them all; one warm-up each.
+    """Measures several things in alternation, so that a change of the machine's speed affects all; one warm-up each.
 
     Returns:
-        What each of them gave, run by run.
+        The results of each, run by run.
     """
     turns = [tuple(measure() for measure in measures) for _ in range(runs + 1)]
     return list(zip(*turns[1:], strict=True))
 
 
 def pairwise(first: Callable[[], float], second: Callable[[], float], runs: int) -> tuple[Sample, Sample]:
-    """Measures two figures in turns."""
+    """Measures two figures in alternation."""
     ours, theirs = in_turns(runs, first, second)
     return Sample(ours), Sample(theirs)
 
@@ -82,15 +84,20 @@ def difference(of: Sample, less: Sample) -> float:
 
 def photo(width: int = 500, height: int = 375, quality: int = 90, grain: float = 0.0) -> bytes:
     """Chelsea the cat (scikit-image, CC0) as a JPEG of this size; `grain` adds noise, as a camera's sensor does."""
-    from skimage import data
-
-    image = Image.fromarray(data.chelsea()).resize((width, height), Image.Resampling.BICUBIC)
+    image = Image.fromarray(_chelsea()).resize((width, height), Image.Resampling.BICUBIC)
     if grain:
         noise = np.random.default_rng(0).normal(0, grain, (height, width, 1))
         image = Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
+
+
+def _chelsea() -> np.ndarray:
+    from skimage import data
+
+    load: Callable[[], np.ndarray] = data.chelsea  # scikit-image has no types
+    return load()
 
 
 def form(data: bytes, field: str = "file", path: str = "/predict") -> bytes:
@@ -178,31 +185,26 @@ class Running:
     process: subprocess.Popen[bytes]
 
     def memory_mb(self) -> float:
-        """What the process and its children would take on a machine of their own, in MB; see `resident_kb`."""
-        return resident_kb(_tree(self.process.pid)) / 1024
+        """Memory of the process and its children without sharing with other processes, in MB; see `resident_kb`."""
+        return resident_kb(process.pid for process in _tree(self.process.pid)) / 1024
 
     def cpu_seconds(self) -> float:
         """CPU time, user and system, that the process and its living children have used."""
-        ticks = os.sysconf("SC_CLK_TCK")
-        total = 0.0
-        for pid in _tree(self.process.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            total += (int(fields[11]) + int(fields[12])) / ticks
-        return total
+        times = [process.cpu_times() for process in _tree(self.process.pid)]
+        return sum(spent.user + spent.system for spent in times)
 
 
-def clean_environment() -> dict[str, str]:
-    """The shell's environment without settings of Purrdict, and without what keeps Python from caching bytecode."""
-    unwanted = ("API_KEYS", "MODEL_VERSION", "THREADS", "PYTHONDONTWRITEBYTECODE")
-    return {name: value for name, value in os.environ.items() if name not in unwanted}
+def measured_environment() -> dict[str, str]:
+    """The environment without settings of Purrdict, in which Python caches bytecode."""
+    return clean_environment(PYTHONDONTWRITEBYTECODE="")
 
 
 @contextlib.contextmanager
 def running(contender: Contender, first_request: bytes) -> Iterator[tuple[Running, float]]:
-    """Starts the contender; gives it and the seconds from process start to its first answered photo."""
+    """Starts the contender; yields it and the seconds from process start to its first answered photo."""
     port = free_port()
     command = [part.format(port=port, python=sys.executable) for part in contender.command]
-    environment = clean_environment()
+    environment = measured_environment()
     environment |= {"PORT": str(port), "BENTOML_DO_NOT_TRACK": "True", "PYTHONPATH": str(ROOT)}
     start = time.perf_counter()
     process = subprocess.Popen(
@@ -240,7 +242,7 @@ def _first_answer(port: int, request: bytes, process: subprocess.Popen[bytes], n
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    # The whole process group: some servers leave their workers behind when only the parent is ended.
+    # The whole process group: some servers leave their workers running when only the parent ends.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, 15)
     try:
@@ -251,30 +253,23 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _tree(pid: int) -> list[int]:
-    pids, found = [pid], [pid]
-    while pids:
-        children = Path(f"/proc/{pids[0]}/task/{pids[0]}/children")
-        pids = pids[1:] + (
-            [int(child) for child in children.read_text(encoding="utf-8").split()]
-            if children.exists()
-            else []
-        )
-        found += [child for child in pids if child not in found]
-    return found
+def _tree(pid: int) -> list[psutil.Process]:
+    process = psutil.Process(pid)
+    return [process, *process.children(recursive=True)]
 
 
 def resident_kb(pids: Iterable[int]) -> int:
-    """Resident memory of processes, what they share counted once, and what they share with others counted in full.
+    """Resident memory of processes in kB. Memory shared among them counts once; shared with others, in full.
 
-    Not Pss, which divides the pages of a library by all the processes that have it open: the benchmark itself has many
-    of the server's open, and a function on a serverless plan shares them with nobody.
+    Not Pss, which divides the pages of a library by all processes that use it: the benchmark itself uses many of the
+    server's libraries, while a function on a serverless plan shares them with no process. And not psutil, which gives
+    neither the offset of a mapping nor the anonymous part of Pss.
     """
     own = 0
-    # Mapped file and offset → the most of it that any of the processes holds.
+    # Mapped file and offset → its largest resident size in any of the processes.
     files: dict[tuple[str, ...], int] = {}
     for pid in pids:
-        with contextlib.suppress(OSError):  # ended meanwhile
+        with contextlib.suppress(OSError):  # the process has ended
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
             own += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss_Anon:"))
             mapping: tuple[str, ...] = ()
@@ -305,7 +300,7 @@ def latencies(port: int, request: bytes, requests: int) -> Sample:
 
 
 def load(port: int, request: bytes, clients: int, seconds: float) -> tuple[float, Sample, int]:
-    """Requests a second, latencies in milliseconds, and failures, of `clients` that each send one after the other."""
+    """Requests a second, latencies in milliseconds, and failures, of `clients` that each send one request at a time."""
     values: list[float] = []
     failures = 0
     gate = threading.Barrier(clients + 1)
@@ -354,7 +349,7 @@ def machine() -> str:
             for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
             if "model name" in line
         )
-        memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 2**20
+        memory = psutil.virtual_memory().total / 2**30
         cores = len(os.sched_getaffinity(0))
         names = ("onnxruntime", "pillow", "numpy", "fastapi", "uvicorn", "torch", "bentoml", "litserve")
         versions = ", ".join(f"{name} {metadata.version(name)}" for name in names if _installed(name))
@@ -363,7 +358,7 @@ def machine() -> str:
 
 
 def busy() -> str:
-    """A warning when something else keeps the machine busy, else nothing."""
+    """A warning if the machine is busy with something else, else an empty text."""
     one_minute = os.getloadavg()[0]
     cores = os.cpu_count() or 1
     return (

@@ -1,4 +1,4 @@
-"""Rows of the table that the README quotes, and where plots go."""
+"""Rows of the table of docs/BENCHMARKS.md, and the folder of the plots."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, clean_environment, in_turns, photo, ratio, running
+from benchmarks._measure import ROOT, Sample, in_turns, measured_environment, photo, ratio, running
 from benchmarks._report import Row, pyplot, save_plot
 
 RUNS = 15
 
-# Prints the moment, on the clock that all processes share, at which each part of a start is over.
+# Prints the time, on the clock that all processes share, at which each part of a start ends.
 _MARKS = """
 import time; marks = [("interpreter", time.monotonic())]
 def mark(name): marks.append((name, time.monotonic()))
@@ -58,7 +58,7 @@ def _served(data: bytes) -> float:
 def _bare(path: Path) -> float:
     start = time.perf_counter()
     command = [sys.executable, "-m", "benchmarks.contenders.bare", str(path)]
-    subprocess.run(command, cwd=ROOT, env=clean_environment(), check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, cwd=ROOT, env=measured_environment(), check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
@@ -79,12 +79,12 @@ def _plot(ours: Sample, bare: Sample, runs: Sequence[dict[str, float]]) -> None:
 
 
 def _parts() -> dict[str, float]:
-    """Seconds of each part of a start, from a process that imports them one after the other."""
+    """Seconds of each part of a start, from a process that runs them one after the other."""
     start = time.monotonic()
     result = subprocess.run(
         [sys.executable, "-c", _MARKS],
         cwd=ROOT,
-        env=clean_environment(),
+        env=measured_environment(),
         check=True,
         capture_output=True,
         encoding="utf-8",

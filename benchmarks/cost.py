@@ -8,14 +8,14 @@ VERCEL_GB_HOUR = 0.0106  # provisioned memory, while a request runs
 VERCEL_MILLION_CALLS = 0.60
 LAMBDA_GB_SECOND = 0.0000166667  # aws.amazon.com/lambda/pricing: x86, US East
 LAMBDA_MILLION_CALLS = 0.20
-LAMBDA_GB = 1.769  # the memory at which Lambda gives one whole processor
+LAMBDA_GB = 1.769  # the memory size at which Lambda allots one whole processor
 VERCEL_GB = 2.0
 
 
 def dollars_per_million(cpu_ms: float, wall_ms: float) -> tuple[float, float]:
     """Vercel's and Lambda's price of a million warm calls of this much CPU and wall time each."""
     vercel = cpu_ms * 1e3 / 3600 * VERCEL_CPU_HOUR + wall_ms * 1e3 / 3600 * VERCEL_GB * VERCEL_GB_HOUR
-    # One processor there does what several threads did here, so the CPU time is what passes.
+    # One processor does there what several threads did here, so wall time equals CPU time.
     return vercel + VERCEL_MILLION_CALLS, cpu_ms * 1e3 * LAMBDA_GB * LAMBDA_GB_SECOND + LAMBDA_MILLION_CALLS
 
 

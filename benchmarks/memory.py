@@ -35,7 +35,7 @@ def main(photos: int = PHOTOS) -> list[Row]:
         )
     _plot(course, bare)
     end = course[-1][1]
-    # After a tenth of the photos every buffer has its size; what grows later is a leak.
+    # After a tenth of the photos every buffer has its final size; growth after that is a leak.
     growth = end - course[max(1, len(course) // 10)][1]
     return [
         Row(

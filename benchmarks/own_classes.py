@@ -3,9 +3,9 @@
     python -m benchmarks own-classes --photos PHOTOS [--neither DIR] [--recipes lite0 scratch finetune]
 
 PHOTOS holds a folder for each set, with train/, val/ and test/ in it and, beside them, lists of small training sets
-like train-100.txt (class/photo, a line each). DIR is a folder of photos of other things, split/kind/photo: what a model
-without any negatives of its own makes of them is measured, and 25 of its kinds are the classes of a larger set. Each
-run is `python -m export train --publish` in a process of its own, with an empty cache and one registry.
+like train-100.txt (class/photo, a line each). DIR is a folder of photos of other things, split/kind/photo: the
+benchmark measures how many of them a model trained without them rejects, and 25 of its kinds are the classes of a
+larger set. Each run is `python -m export train --publish` in a separate process, with an empty cache and one registry.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from benchmarks._measure import machine
 from benchmarks._report import RESULTS
 
 ROOT = Path(__file__).resolve().parent.parent
-# Kinds of other things that show what a set is about: they are none of its classes, and yet no test of it.
+# Kinds of other things that resemble the classes of a set: they are not used to measure rejection.
 SAME_AS = {"flowers": {"flowers"}, "rubbish": {"trash"}}
 MANY_CLASSES, PHOTOS_EACH = 25, 40
 TICKS = (10, 20, 30, 50, 100, 200, 500, 1000)
@@ -34,7 +34,7 @@ TICKS = (10, 20, 30, 50, 100, 200, 500, 1000)
 
 @dataclass(frozen=True)
 class Point:
-    """One run: a recipe on so many photos of a set."""
+    """One run: a recipe, and how many photos of a set it was given."""
 
     set: str
     photos: str
@@ -183,7 +183,7 @@ def _rejected(models: Path, neither: Path, same: set[str]) -> float:
 
 
 def _latency(models: Path) -> float:
-    """Time of a photo on one thread, against model 1.0.0 in turns: machines differ, and so do minutes."""
+    """Time of a photo on one thread, relative to model 1.0.0, measured in alternation: the machine's speed varies."""
     from api import _registry
     from export.measure.scores import latency_ms
 

@@ -11,13 +11,13 @@ ROUNDS = 6
 REQUESTS = 120
 SECONDS = 3.0
 
-# How many times better than the old way each figure should be.
+# How many times better than the replaced service each figure should be.
 OLD_WAY_GOALS = {"start": 3.0, "p50": 4.0, "throughput": 4.0, "memory": 2.0}
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What one contender did, round by round."""
+    """The measurements of one contender, round by round."""
 
     start: Sample  # seconds from process start to the first answered photo
     p50: Sample  # milliseconds, one client
@@ -42,7 +42,7 @@ def main() -> list[Row]:
     for _ in range(ROUNDS):
         for contender in present:
             rounds[contender.name].append(_round(contender, data))
-        # There and back: what a server leaves behind, a hot processor say, meets another one each time.
+        # In alternating order: what one server leaves behind, like a hot processor, affects a different one each time.
         present.reverse()
     figures = {
         name: Figures(*(Sample(tuple(column)) for column in zip(*values, strict=True)))

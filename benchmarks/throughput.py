@@ -1,4 +1,4 @@
-"""Throughput of eight clients against the processors' product, and p50 and p99 from 1 to 64 clients."""
+"""Throughput of eight clients against the bare loop times the processors; p50 and p99 from 1 to 64 clients."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def main() -> list[Row]:
         curve = {clients: load(server.port, request, clients, SECONDS) for clients in CLIENTS}
     share = ratio(ours, ideal)
     failures = sum(failed for _, _, failed in curve.values())
-    # With c clients and a machine that answers r photos a second, nobody waits less than c / r: the ideal queue.
+    # With c clients and a machine that answers r photos a second, the mean wait is at least c / r: the ideal queue.
     best = max(rate for rate, _, _ in curve.values())
     worst = max(
         sample.p99 / (clients / best * 1e3) for clients, (_, sample, _) in curve.items() if clients >= cores

@@ -4,11 +4,13 @@ Against a function that is built the same way and does the bare job without Fast
 is installed by .ci/platforms.
 """
 
+import importlib.util
 import shutil
 import tempfile
 from pathlib import Path
 
 from benchmarks._measure import ROOT, pairwise, photo, ratio
+from benchmarks._platform import NotHereError, copy_checkout, platform_python, tool
 from benchmarks._report import Row
 
 RUNS = 10
@@ -18,14 +20,14 @@ BARE = ("numpy", "onnxruntime", "pillow")
 
 def missing() -> str:
     """What this part needs and this machine lacks, or nothing."""
+    if importlib.util.find_spec("httpx") is None:
+        return "httpx is not installed"
     try:
-        from tests.platforms import pythons
-        from tests.platforms.conftest import TOOL_FOLDERS
-    except ImportError as error:
-        return f"{error.name} is not installed"
-    if not any((folder / "vercel").exists() for folder in TOOL_FOLDERS):
-        return "Vercel's builder is not installed: run .ci/platforms"
-    return "" if pythons.find() else "there is no Python 3.12 or 3.13"
+        tool("vercel")
+        platform_python()
+    except NotHereError as error:
+        return str(error)
+    return ""
 
 
 def main() -> list[Row]:
@@ -33,10 +35,8 @@ def main() -> list[Row]:
         print(f"  left out: {reason}")
         return []
     import httpx
-    import pytest
 
-    from tests.platforms.conftest import copy_checkout
-    from tests.platforms.vercel import Bundle, build, started
+    from benchmarks._vercel import Bundle, build, started
 
     data = photo()
 
@@ -47,16 +47,12 @@ def main() -> list[Row]:
         with started(bundle, predict) as runtime:
             return runtime.seconds_to_answer
 
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            sources = build(copy_checkout(Path(folder) / "sources"))
-            ours = build(copy_checkout(Path(folder) / "ours"), VERCEL_PYTHON_COMPILEALL="1")
-            bare = build(_bare(Path(folder) / "bare"), VERCEL_PYTHON_COMPILEALL="1")
-            served, floor = pairwise(lambda: seconds(ours), lambda: seconds(bare), RUNS)
-            plain, compiled = (sum(bundle.sizes().values()) / 1e6 for bundle in (sources, ours))
-    except (pytest.fail.Exception, pytest.skip.Exception) as error:
-        # What the tests' tools say when something is missing or fails would end the run of all parts.
-        raise RuntimeError(str(error)) from error
+    with tempfile.TemporaryDirectory() as folder:
+        sources = build(copy_checkout(Path(folder) / "sources"))
+        ours = build(copy_checkout(Path(folder) / "ours"), VERCEL_PYTHON_COMPILEALL="1")
+        bare = build(_bare(Path(folder) / "bare"), VERCEL_PYTHON_COMPILEALL="1")
+        served, floor = pairwise(lambda: seconds(ours), lambda: seconds(bare), RUNS)
+        plain, compiled = (sum(bundle.sizes().values()) / 1e6 for bundle in (sources, ours))
     over = ratio(served, floor)
     return [
         Row(

@@ -1,11 +1,11 @@
-"""Takes out of an environment what a deployed service never imports: tests, build tools, the installer itself.
+"""Removes from an environment what a deployed service never imports: tests, build tools, the installer itself.
 
     python deploy/prune.py              the environment of this Python
     python deploy/prune.py FOLDER       packages installed with `pip install --target FOLDER`
 
 Vercel, Lambda and the container each run it after installing (vercel.json, Makefile, Dockerfile). The list is short on
-purpose: whole folders that no module of the service reaches, so that a package keeps working as its authors shipped it.
-A folder that is already gone is no error, because build caches bring back environments that were pruned before.
+purpose: only whole folders that no module of the service imports, so that the packages keep working.
+A folder that is already gone is no error, because build caches restore environments that were pruned before.
 """
 
 import shutil
@@ -13,18 +13,18 @@ import sys
 import sysconfig
 from pathlib import Path
 
-# Package → its folders that go. An empty list takes the package and its metadata whole.
+# Package → its folders to remove. An empty list removes the whole package with its metadata.
 UNUSED = {
     "numpy": ["**/tests", "f2py", "_core/include", "_core/lib"],
     "onnxruntime": ["transformers", "quantization", "tools", "datasets"],
     "pip": [],
-    # The old pydantic, for programs that still use it. FastAPI asks for it and takes no for an answer.
+    # The old API of pydantic. FastAPI tries to import it and works without it.
     "pydantic": ["v1"],
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Prunes the folder that was named, or this environment; returns the exit status."""
+    """Prunes the given folder, or this environment; returns the exit status."""
     if len(arguments) > 1 or arguments[:1] in (["-h"], ["--help"]):
         print(__doc__)
         return 0 if len(arguments) == 1 else 2
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
             try:
                 shutil.rmtree(folder)
             except OSError as error:
-                print(f"error: {folder} cannot be taken out: {error.strerror}.", file=sys.stderr)
+                print(f"error: {folder} cannot be removed: {error.strerror}.", file=sys.stderr)
                 return 2
     print(f"pruned {saved / 1e6:.1f} MB from {site_packages.name}")
     return 0
@@ -53,7 +53,7 @@ def _folders(site_packages: Path, package: str, patterns: list[str]) -> list[Pat
     if not patterns:
         return [site_packages / package, *site_packages.glob(f"{package}-*.dist-info")]
     found = {folder for pattern in patterns for folder in (site_packages / package).glob(pattern)}
-    # The innermost first: a folder may lie in another one of the list.
+    # The innermost first: a folder may be inside another one of the list.
     return sorted((folder for folder in found if folder.is_dir()), key=lambda folder: -len(folder.parts))
 
 

@@ -1,9 +1,9 @@
-"""Puts the site of GitHub Pages together: the page, the published model beside it, and where the API is.
+"""Builds the site for GitHub Pages: the page, the published model beside it, and the address of the API.
 
     python3 deploy/site.py FOLDER --api https://purrdict.example
 
-The page can run the model in the browser, so it gets the files that the API serves as /model/. Without --api it does
-only that. files.json names every file with its digest, so that browsers keep the page for use without a network. With
+The page can run the model in the browser, so it gets the files that the API serves as /model/. Without --api it
+always does. files.json names every file with its digest, so that browsers keep the page for use without a network. With
 --site, the address where it will be published, links to it show a picture where people share them.
 """
 
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 2
     api = options.api.strip().rstrip("/")
     if not _is_address(api):
-        print(f"error: {api!r} is no address. Write one like https://purrdict.example.", file=sys.stderr)
+        print(f"error: {api!r} is not a URL. Write one like https://purrdict.example.", file=sys.stderr)
         return 2
     if os.path.lexists(options.folder):
         print(f"error: {options.folder} exists. Name a new folder.", file=sys.stderr)

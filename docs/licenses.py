@@ -1,7 +1,7 @@
 """Lists the licences of everything that is deployed: python docs/licenses.py writes docs/LICENSES.md.
 
-The packages are those of requirements.txt and requirements-serve.txt, the files those of others that lie in this
-repository. Versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
+It lists the packages of requirements.txt and requirements-serve.txt, and the third-party files in this repository.
+Versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
 """
 
 import re
@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "LICENSES.md"
 REQUIREMENTS = ("requirements.txt", "requirements-serve.txt")
 
-# Files of others in this repository, by their folder: what, licence, and where its text lies.
+# Third-party files in this repository, by folder: name, licence, and the file with its text.
 WEB = {
     "api/_docs": ("Swagger UI, SmartBear, and ReDoc, Redocly", "Apache-2.0, MIT", "LICENSES"),
     "web/samples": ("photos of scikit-image's `data`", "CC0-1.0, public domain", "LICENSE.md"),
     "web/vendor/onnxruntime-web": ("ONNX Runtime Web, Microsoft", "MIT", "LICENSE, ThirdPartyNotices.txt"),
 }
 
-# Older packages give the licence as words or as a classifier only.
+# Older packages state the licence as free text or as a classifier only.
 _WORDS = {
     "BSD License": "BSD-3-Clause",
     "3-Clause BSD License": "BSD-3-Clause",
@@ -32,8 +32,8 @@ _WORDS = {
     "Apache-2.0 license": "Apache-2.0",
 }
 
-# What a package's own fields leave out: its wheel brings libheif and libde265, as files of their own that anybody may
-# replace, as their licence asks.
+# Not in the package's own fields: its wheel contains libheif and libde265 as separate, replaceable files, as the LGPL
+# requires.
 _WITH_LIBRARIES = {"pi-heif": "BSD-3-Clause AND LGPL-3.0-or-later"}
 
 _LINUX = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}

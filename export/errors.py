@@ -1,7 +1,7 @@
-"""What can go wrong and the user can do something about; the message says what."""
+"""Errors that the user can do something about; the message says what."""
 
 from __future__ import annotations
 
 
 class ExportError(Exception):
-    """The base of all errors of the training side that the command line prints as one sentence."""
+    """Base class of the errors that the command line of the training side prints as one sentence."""

@@ -24,11 +24,11 @@ from export.summary import Summary, counted
 
 log = logging.getLogger(__name__)
 
-# Written by the training of a network, a line an epoch.
+# Written by the training of a network, one line for each epoch.
 LEARNING = "metrics.jsonl"
-# So many doubtful labels are drawn.
+# How many doubtful labels are drawn.
 MOST_DOUBTFUL = 24
-# Of fewer test photos of a class the figures would be chance.
+# With fewer test photos of a class its figures would be noise.
 LEAST_TEST = 2
 
 
@@ -55,14 +55,14 @@ def measure(
     plots.draw_all(shown, out)
     if trained:
         _closely(model, found, out, metadata)
-    if shown is judged:  # the negatives are features of photos that nobody here has
+    if shown is judged:  # the negatives are features; the photos are not on this machine
         shown = judged.of_labels()
     if count := mistakes.draw(shown, out / "mistakes.png"):
         log.info("%s, the surest in %s", counted(count, "mistake"), printable(out / "mistakes.png"))
 
 
 def _closely(model: Model, found: Found, out: Path, metadata: dict[str, Any]) -> None:
-    """What is worth its time where training took longer: worse uploads, painted-over photos, the learning curves."""
+    """Measurements that are worth their time when training took longer: robustness, masking, learning curves."""
     from export.measure import plots
     from export.measure.robustness import masking, robustness
 
@@ -76,7 +76,7 @@ def _closely(model: Model, found: Found, out: Path, metadata: dict[str, Any]) ->
 def _on_test(
     model: Model, body: Body, found: Found, others: Found, train: Features, summary: Summary
 ) -> Scores | None:
-    """The answers about test, through the code that serves, less copies of training photos; None without a test."""
+    """The answers for test, without copies of training photos, through the code that serves; None without test."""
     if not len(found.splits["test"]):
         summary.add(
             "there is no test split: the figures are those of photos that were held back from training"
@@ -105,7 +105,7 @@ def _on_test(
 
 
 def _copies(body: Body, train: Features, shown: Scores) -> set[int]:
-    """Rows of photos that train has as well. Only those that look like copies need features to be sure."""
+    """Rows of photos that are also in train. Features are computed only for those whose hashes look like copies."""
     rows = check.may_be_copies(train.hashes, np.array(shown.hashes, dtype=np.uint64))
     paths, targets = (tuple(some[i] for i in rows) for some in (shown.paths, shown.targets.tolist()))
     suspects = extract(

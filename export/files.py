@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-# Arrays of more bytes than this lie on disk.
+# Larger arrays, in bytes, are kept on disk.
 IN_MEMORY = 1_000_000_000
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; it takes `path`'s place when the block ends well, and else vanishes."""
+    """A temporary path to write to. It replaces `path` when the block succeeds; otherwise it is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays: several libraries choose the format by it.
     beside = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
@@ -31,13 +31,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 with plain line ends, whole or not at all."""
+    """Write UTF-8 with LF line ends, whole or not at all."""
     with replacing(path) as beside:
         beside.write_bytes(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON that people can read: indented, other alphabets as they are."""
+    """Write JSON that people can read: indented, without escaping other alphabets."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -47,12 +47,12 @@ def read_json(path: Path) -> Any:
 
 
 def printable(path: Path | str) -> str:
-    """A path for people and for UTF-8 files; bytes of its name that are no UTF-8 are written as \\udc.. escapes."""
+    """A path for people and for UTF-8 files; bytes of its name that are not UTF-8 are written as \\udc.. escapes."""
     return str(path).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def working_array(shape: tuple[int, ...], folder: Path | None = None) -> NDArray[np.float32]:
-    """Zeros float32 to work on: in memory, or, of more than IN_MEMORY bytes, in a file that ends with the process."""
+    """A float32 array of zeros: in memory, or above IN_MEMORY bytes in a file that ends with the process."""
     if int(np.prod(shape)) * 4 <= IN_MEMORY:
         return np.zeros(shape, dtype=np.float32)
     file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the array keeps it open
@@ -61,7 +61,7 @@ def working_array(shape: tuple[int, ...], folder: Path | None = None) -> NDArray
 
 @contextmanager
 def new_array(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> Iterator[NDArray[Any]]:
-    """A memory-mapped array on disk to fill in the block; it appears at `path` when the block ends well."""
+    """A memory-mapped array on disk to fill in the block; it appears at `path` when the block succeeds."""
     with replacing(path) as beside:
         array = np.lib.format.open_memmap(beside, mode="w+", dtype=dtype, shape=shape)
         yield array

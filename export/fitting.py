@@ -1,4 +1,4 @@
-"""A head for some photos: fitted, and its temperature and threshold chosen on photos that it has not seen."""
+"""Fits a head, and chooses its temperature and threshold on photos that it has not seen."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ from export.summary import Summary
 
 log = logging.getLogger(__name__)
 
-# Temperature and threshold are chosen on val alone if it has so many photos; else on the out-of-fold answers as well.
+# With at least this many photos in val, temperature and threshold are chosen on val alone; else on the out-of-fold
+# answers as well.
 ENOUGH_VAL = 400
-# Of more photos than this an even part is cross-validated.
+# With more photos than this, an evenly spaced part of them is cross-validated.
 MOST_CROSSED = 20_000
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A head with what was chosen for it, and how it does on photos that it has not seen.
+    """A head, the temperature and threshold chosen for it, and its answers about photos that it has not seen.
 
     Attributes:
         judged: answers about the photos of the cross-validation and the negatives after them, each by a head that was
@@ -62,7 +63,7 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
     on_val = head.logits(val.values[:, 0])
     used = (len(negatives), len(body.negatives) - len(negatives))
     if recipe.finetune:
-        # The network has seen the photos of the folds and the negatives: they look easier to it than others will.
+        # The network was trained on the photos of the folds and on the negatives: it would look too good on them.
         unseen = splits["others_val"]
         of_none = head.logits(unseen.values[:, 0])
         temperature, threshold = _choose(on_val, val.targets, [of_none] if len(of_none) else [])
@@ -84,7 +85,7 @@ def fit(splits: dict[str, Features], body: Body, recipe: Recipe, summary: Summar
 
 
 def _negatives(own: Features, body: Body, summary: Summary) -> NDArray[np.float32]:
-    """The body's negatives less those that show one of the classes."""
+    """The body's negatives without those that show one of the classes."""
     if not len(body.negatives):
         return body.negatives
     shown = heads.show_a_class(body.negatives, own.values[:, 0], own.targets)
@@ -115,7 +116,7 @@ class _Crossed:
     folds: NDArray[np.int64]
 
     def judge(self, threshold: float, of_body: int) -> Scores:
-        """The answers, each with temperature and threshold chosen on the other folds; `threshold` stands for each."""
+        """The answers, each with temperature and threshold of the other folds, moved so that `threshold` fits all."""
         count = len(self.photos)
         own, others = self.folds[:count], self.folds[count:]
         targets = np.asarray(self.photos.targets, dtype=np.int64)
@@ -141,17 +142,17 @@ class _Crossed:
                 self.photos.labels, (self.photos + none).take(rows.tolist()), logits[rows], temperature, bound
             )
             judged.probabilities[rows] = some.probabilities
-            # Moved so that each fold's own threshold lies where the one that is served does.
+            # Moved so that the threshold of each fold coincides with the one that is served.
             judged.recognized[rows] = _moved(some.recognized, bound, threshold)
         return judged
 
 
 def _moved(scored: NDArray[np.float64], bound: float, to: float) -> NDArray[np.float64]:
-    """Scores moved on the logit scale, so that `bound` comes to lie at `to`."""
+    """Scores shifted on the logit scale so that `bound` becomes `to`."""
     clipped, low, high = (np.clip(some, 1e-9, 1 - 1e-9) for some in (scored, bound, to))
     shifted = np.log(clipped / (1 - clipped)) - np.log(low / (1 - low)) + np.log(high / (1 - high))
     moved = 1 / (1 + np.exp(-shifted))
-    # Rounding must not move a score across.
+    # Rounding must not move a score to the other side of the threshold.
     return np.asarray(
         np.where(scored >= bound, np.maximum(moved, to), np.minimum(moved, np.nextafter(to, 0)))
     )
@@ -166,7 +167,7 @@ def _cross_validate(own: Features, negatives: heads.Negatives, recipe: Recipe, s
     logits, of_negatives, folds = heads.out_of_fold(
         part.values, part.targets, negatives, labels, recipe.folds, recipe.c
     )
-    # A class of one photo has no out-of-fold answer: the head that judges it has never seen its class.
+    # A class with one photo has no out-of-fold answer: the head of its fold has never seen the class.
     judged = np.flatnonzero(np.bincount(part.targets, minlength=labels)[part.targets] > 1)
     if not len(judged):
         raise ExportError(

@@ -1,6 +1,6 @@
 """The head: multinomial logistic regression on a body's features, with "none of these" as its reference class.
 
-The logit of none is fixed at zero and the labels' are measured against it, so that it needs no output of its own.
+"None of these" needs no output of its own: its logit is fixed at zero.
 Result: on EfficientNet-Lite0's features and 100 photos of each of five flowers 90.4 % of the test photos, fitted in a
 second (`python -m benchmarks own-classes`).
 """
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 
 from export.files import working_array
 
-# So many photos are copied at a time.
+# How many photos are copied at a time.
 CHUNK = 10_000
 Floats = NDArray[np.floating[Any]]
 
 # Inverse strength of the weight decay, for features with a mean squared norm of about one. Anything from 10 to 100
 # gives the same accuracy within a point.
 C = 10.0
-# More steps change no answer.
+# More iterations change no answer.
 MAX_STEPS, TOLERANCE = 500, 1e-5
-# No photo counts more than this many times as much as one of the largest class.
+# The largest weight of a photo, relative to a photo of the largest class.
 MOST_WEIGHT = 20.0
-# How much a photo of other things that the body brings along counts. Against 1 this is better by 0.8 points of accuracy
+# The weight of one of the negatives that come with the body. Compared with 1, this is better by 0.8 points of accuracy
 # and 1.6 of rejection at 2 % false rejections (flowers, 20 photos a class), 0.6 and 0.3 (100 a class), by 0.5 and 0.1
 # (rubbish, 20) and -0.5 and 0.1 (100), on photos of train that were left out, two or three draws each.
 NEGATIVE_WEIGHT = 0.1
@@ -48,16 +48,16 @@ class Head:
     bias: NDArray[np.float32]
 
     def logits(self, features: Floats) -> NDArray[np.float64]:
-        """One logit a label, float64 [N, K], for features [N, C]; none of them has zero."""
+        """One logit for each label, float64 [N, K], for features [N, C]; the logit of "none of these" is zero."""
         return np.asarray(features @ self.weights.T + self.bias, dtype=np.float64)
 
 
 def fit(
     features: Floats, targets: NDArray[np.int64], labels: int, c: float = C, emphasis: Floats | None = None
 ) -> Head:
-    """Fit a head on normalised features [N, C]; a target of `labels` is none of them.
+    """Fit a head on normalised features [N, C]; the target `labels` stands for "none of these".
 
-    Photos of small classes count more, so that all labels count alike. `emphasis` [N] multiplies that.
+    Photos of small classes get larger weights, so that all labels weigh the same. `emphasis` [N] multiplies them.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
@@ -65,7 +65,7 @@ def fit(
 
     weights_of_photos = _weights(targets, labels) * (1.0 if emphasis is None else emphasis)
     model = LogisticRegression(C=c, max_iter=MAX_STEPS, tol=TOLERANCE)
-    # With more threads the small products of a fit take longer, and many times longer on a busy machine.
+    # More threads make the small matrix products of a fit slower, much slower on a busy machine.
     threads = 1 if len(features) < 50_000 else None
     with warnings.catch_warnings(), threadpool_limits(threads):
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -74,7 +74,7 @@ def fit(
     weights = np.zeros((labels + 1, features.shape[1]))
     # A class without photos here (in a fold, say) is never the answer.
     bias = np.full(labels + 1, -1e4)
-    if len(found) == 2:  # scikit-learn then gives one row, for the second of them
+    if len(found) == 2:  # with two classes scikit-learn gives one row, for the second class
         weights[found[1]], bias[found[1]] = model.coef_[0], model.intercept_[0]
         bias[found[0]] = 0.0
     else:
@@ -107,7 +107,7 @@ def folds(targets: NDArray[np.int64], count: int, seed: int = 0) -> NDArray[np.i
 class Negatives:
     """Features [M, C] of photos of none of the labels: the body's, and the user's own after them.
 
-    The user's own show what is likely to be sent, so all of them together count as much as one of the classes.
+    The user's own show what is likely to be sent, so together they weigh as much as one of the classes.
     """
 
     features: Floats
@@ -117,14 +117,14 @@ class Negatives:
         return len(self.features)
 
     def emphasis(self, largest: int) -> Floats:
-        """How much each counts, where the largest class has so many photos."""
+        """The weight of each, when the largest class has this many photos."""
         many = len(self) - self.own
         return np.repeat(
             [NEGATIVE_WEIGHT, min(max(1.0, largest / max(self.own, 1)), MOST_WEIGHT)], [many, self.own]
         )
 
     def take(self, rows: NDArray[np.bool_]) -> Negatives:
-        """Only these."""
+        """Only these rows."""
         return Negatives(self.features[rows], int(rows[len(self) - self.own :].sum()))
 
 
@@ -172,7 +172,7 @@ def show_a_class(
 ) -> NDArray[np.bool_]:
     """Which negatives [M, C] show one of the classes: bool [M].
 
-    A negative does when it lies nearer to a photo of a class than most photos of that class lie to one another: its
+    A negative does when it is nearer to a photo of a class than most photos of that class are to one another: its
     cosine similarity to the most similar one is above the quantile `nearest` of theirs.
     """
     negatives = _unit(negatives)
@@ -181,7 +181,7 @@ def show_a_class(
         own = _unit(features[targets == target])
         if len(own) < 2:
             continue
-        # A few hundred photos tell how near those of the class lie; more would take memory by their square.
+        # A few hundred photos show how near those of a class are to one another; memory grows with their square.
         some = own[np.linspace(0, len(own) - 1, min(len(own), 1000)).astype(int)]
         among = some @ some.T
         np.fill_diagonal(among, -1.0)
@@ -192,8 +192,8 @@ def show_a_class(
 def with_their_kinds(
     shown: NDArray[np.bool_], kinds: Sequence[str], share: float = KIND_SHARE
 ) -> NDArray[np.bool_]:
-    """`shown` [M], and all negatives of each kind of which at least `share` are: of many dogs some look like the
-    user's own, but all of them are dogs."""
+    """`shown` [M], extended to all negatives of a kind when at least `share` of that kind are shown: only some dogs
+    look like the user's dogs, but all of them are dogs."""
     numbers = np.unique(np.array(kinds), return_inverse=True)[1]
     shares = np.bincount(numbers, shown) / np.bincount(numbers)
     return shown | (shares >= share)[numbers]

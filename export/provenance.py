@@ -1,4 +1,4 @@
-"""Where a network comes from: the commit, the command and the machine. Kept in checkpoints and in the metadata."""
+"""The commit, the command and the machine that made a network. Kept in checkpoints and in the metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from export.files import printable
 
 
 def hardware() -> str:
-    """The processor that trains, in words."""
+    """A description of the processor that trains."""
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -41,7 +41,7 @@ def commit() -> str:
 
 
 def as_command(arguments: list[str]) -> str:
-    """The command as it was typed, less what only makes sense on this machine: the cache, and where folders lie."""
+    """The command as typed, without what only makes sense on this machine: the cache, and paths of folders."""
     kept: list[str] = []
     words = iter(arguments)
     for word in words:
@@ -59,12 +59,12 @@ def as_command(arguments: list[str]) -> str:
 
 
 def _means(option: str, name: str) -> bool:
-    """Whether the command line takes `option` for `name`: it may be abbreviated."""
+    """Whether `option` is `name` or an abbreviation of it."""
     return len(option) > 2 and name.startswith(option)
 
 
 def _nameable(word: str) -> str:
-    """The word; of a path that leads out of the folder where the command was typed, on any system, its last part."""
+    """The word; if it is a path that leads out of the working directory (on any system), only its last part."""
     parts = re.split(r"[/\\]", re.sub(r"^[A-Za-z]:", "", word))
     if ".." not in parts and not re.match(r"[A-Za-z]:|[/\\~]", word):
         return word

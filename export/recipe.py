@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what a model becomes, beside the photos. One file, one result."""
+"""A recipe: everything apart from the photos that determines the model. One file, one result."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MOST_C = 1e6
 
 
 class RecipeError(ExportError):
-    """The recipe is missing or not understood."""
+    """The recipe is missing or invalid."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Recipe:
     """What a file in export/recipes says.
 
     Attributes:
-        body: the name of a body in model/bodies; what a network that is trained starts from.
-        views: how each training photo is shown, as it is at first (export/body/extract.py).
-        few: up to so many training photos, each is shown in every way instead.
+        body: the name of a body in model/bodies; a network that is trained starts from it.
+        views: how each training photo is shown (export/body/extract.py), the unchanged photo first.
+        few: with at most this many training photos, each is shown in every view instead.
         c: inverse strength of the head's weight decay.
-        folds: of the cross-validation that chooses temperature and threshold.
+        folds: how many the cross-validation has that chooses temperature and threshold.
         finetune: settings of a network to train before the head is fitted (export/finetune); empty for none.
     """
 
@@ -46,7 +46,7 @@ class Recipe:
     finetune: dict[str, Any] = field(default_factory=dict)
 
     def views_for(self, photos: int) -> tuple[str, ...]:
-        """The views of each of so many training photos."""
+        """The views of each photo when there are this many training photos."""
         return VIEWS if photos <= self.few and len(self.views) > 1 else self.views
 
 
@@ -56,7 +56,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Recipe:
-    """The recipe of this name, or in the file of this path. Raises RecipeError."""
+    """The recipe with this name, or the one in the file at this path. Raises RecipeError."""
     path = Path(name) if name.endswith(".toml") else FOLDER / f"{name}.toml"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
@@ -91,7 +91,7 @@ def _views(value: Any) -> bool:
     return value[:1] == [VIEWS[0]] and len(set(value)) == len(value)
 
 
-# Of each setting: whether a value is one, and what it must be.
+# For each setting: a check of its value, and a description for the error.
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_text, "a text that is not empty"),
     "about": (lambda value: isinstance(value, str), "a text"),

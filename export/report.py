@@ -1,4 +1,4 @@
-"""What the commands print when they are done."""
+"""What the commands print at their end."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from api import _registry
 from api._registry import Model
@@ -16,9 +16,12 @@ from export.measure import metrics, tables
 from export.publish.honesty import figures_of, problems
 from export.run import Run
 
+if TYPE_CHECKING:  # only `evaluate` needs it
+    from export.measure.scores import Scores
+
 
 def of_run(run: Run) -> str:
-    """The table of a finished run, and where to look next."""
+    """The table of a finished run, and the files to look at next."""
     name, figures = figures_of(run.metadata)
     crossed = run.metadata["metrics"].get("cross_validation", {})
     folds = run.metadata["training"]["recipe"]["folds"]
@@ -64,7 +67,7 @@ def of_published(model: Model, models: Path) -> str:
 
 def evaluate(options: argparse.Namespace) -> None:
     """Measure a published model and print the figures."""
-    from export.measure import mistakes, plots, scores
+    from export.measure import scores
     from export.measure.robustness import masking, robustness, small_on_scenes
     from export.photos.find import find_split
 
@@ -78,6 +81,21 @@ def evaluate(options: argparse.Namespace) -> None:
         figures |= {"robustness": robustness(model, photos), "masking": masking(model, photos)}
         if small := small_on_scenes(model, photos, options.scenes):
             figures["small"] = small
+    _draw(options, answers, figures)
+    if options.json:
+        print(json.dumps({"version": model.version, "split": options.split} | figures, indent=2))
+        return
+    print(f"Purrdict {model.version} on {options.split}\n\n{_tables(figures)}")
+    if table := tables.kinds(figures.get("by_kind", [])):
+        print(f"\n{table}")
+    for name in ("robustness", "small", "masking"):
+        if name in figures:
+            print(f"\n{name}: {json.dumps(figures[name])}")
+
+
+def _draw(options: argparse.Namespace, answers: Scores, figures: dict[str, Any]) -> None:
+    from export.measure import mistakes, plots
+
     if options.plots:
         plots.draw_all(answers, options.plots)
         if options.robustness:
@@ -88,15 +106,6 @@ def evaluate(options: argparse.Namespace) -> None:
             f"{count} mistakes, the surest of them in {printable(options.errors / 'mistakes.png')}",
             file=sys.stderr,
         )
-    if options.json:
-        print(json.dumps({"version": model.version, "split": options.split} | figures, indent=2))
-        return
-    print(f"Purrdict {model.version} on {options.split}\n\n{_tables(figures)}")
-    if table := tables.kinds(figures.get("by_kind", [])):
-        print(f"\n{table}")
-    for name in ("robustness", "small", "masking"):
-        if name in figures:
-            print(f"\n{name}: {json.dumps(figures[name])}")
 
 
 def _tables(figures: dict[str, Any]) -> str:

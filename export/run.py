@@ -25,17 +25,17 @@ from export.graph.assemble import OUTPUTS
 from export.head import Head
 
 MODEL, METADATA, HEAD, PARITY = "model.onnx", "run.json", "head.npz", "parity.npz"
-# Says that a folder is a run's own, also before it is finished.
+# Marks a folder as a run, also before the run is finished.
 MARK = ".purrdict-run"
 # Contact sheets: they show the user's photos and are never published.
 SHEETS = ("mistakes.png", "doubtful.png")
 PLOTS = (
     "confusion.png", "reliability.png", "recognized.png", "operating.png", "robustness.png", "learning.png",
 )  # fmt: skip
-# The weights of a network that was trained, float32: what another training can start from.
+# The float32 weights of a trained network, from which another training can start.
 CHECKPOINT = "body.pt"
 PARITY_PHOTOS = 8
-# onnxruntime and NumPy add up the same numbers in another order; on another processor int8 may round otherwise, too.
+# onnxruntime and NumPy add numbers in different orders, and int8 may round differently on another processor.
 TOLERANCE = 0.02
 
 
@@ -45,7 +45,7 @@ class RunError(ExportError):
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, read back."""
+    """A finished run, read from its folder."""
 
     folder: Path
     metadata: dict[str, Any]
@@ -57,7 +57,7 @@ class Run:
 
 
 def as_model(graph: bytes, metadata: dict[str, Any], folder: Path, version: str = "unpublished") -> Model:
-    """A model that is not published yet, to be asked by the code that serves."""
+    """A model that is not published yet, in the form that the code that serves takes."""
     return Model(
         version, folder, graph, tuple(metadata["labels"]), int(metadata["input_size"]),
         float(metadata["thresholds"]["recognized"]), metadata,
@@ -65,7 +65,7 @@ def as_model(graph: bytes, metadata: dict[str, Any], folder: Path, version: str 
 
 
 def load(folder: Path) -> Run:
-    """Read a run and check that its graph is the one it describes. Raises RunError."""
+    """Read a run and check that its graph matches its metadata. Raises RunError."""
     try:
         metadata = read_json(folder / METADATA)
         graph = (folder / MODEL).read_bytes()
@@ -85,7 +85,7 @@ def load(folder: Path) -> Run:
 def save(
     folder: Path, graph: bytes, metadata: dict[str, Any], body: Body, head: Head, pixels: NDArray[np.uint8]
 ) -> None:
-    """Write the run's files; run.json, which makes it one, last."""
+    """Write the run's files; run.json comes last and marks the run as finished."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / METADATA).unlink(missing_ok=True)
     with replacing(folder / MODEL) as beside:
@@ -106,7 +106,7 @@ def expected_logits(body: Body, head: Head, pixels: NDArray[np.uint8]) -> NDArra
 def parity(run: Run) -> float:
     """The largest difference between the served graph's logits and the head's, over their temperature.
 
-    Raises RunError when it is above TOLERANCE: then the file is not what was trained.
+    Raises RunError when it is above TOLERANCE: the file is then not the model that was trained.
     """
     try:
         with np.load(run.folder / PARITY) as stored:

@@ -1,4 +1,4 @@
-"""What the user should know about the photos, said as it is found out and kept for the run."""
+"""Remarks on the photos: printed at once, and kept for the run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Summary:
-    """What the user should know about the photos, a line each, in the order it was found out."""
+    """Remarks on the photos, one line each, in the order of their discovery."""
 
     lines: list[str] = field(default_factory=list)
 
     def add(self, line: str) -> None:
-        """Say a line now and keep it for the run."""
+        """Print a line and keep it for the run."""
         if line and line not in self.lines:
             self.lines.append(line)
             log.info("- %s", line)
@@ -30,7 +30,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def show_classes(found: Found, others: Found) -> None:
-    """A table of classes and splits, so that a missing folder is seen before anything takes time."""
+    """A table of classes and splits, so that a missing folder is noticed before anything takes time."""
     names = [*found.labels, "none of them"]
     rows = [
         [

@@ -1,4 +1,4 @@
-"""From a folder of photos to a run: found, checked, shown to the body, a head fitted, calibrated, assembled, measured.
+"""From a folder of photos to a run: find and check photos, extract features, fit, calibrate, assemble, measure.
 
 Result: five flowers, 100 photos each, in 27 seconds of CPU time on two cores of an AMD EPYC with AVX2: 90.4 % of the
 test photos, 96.0 % of photos of other things unrecognized at 1.0 % false rejections; one run (`python -m benchmarks
@@ -48,7 +48,7 @@ def train(
 ) -> run.Run:
     """Train by the recipe on the photos in `roots`; return the finished run in `out`.
 
-    `neither` is a folder of photos that show none of the classes, beside those that the body knows. `cache` is where
+    `neither` is a folder of photos that show none of the classes, in addition to the body's negatives. `cache` is where
     features are kept, if anywhere. Raises ExportError with a sentence that says what to do.
     """
     started, cpu = time.perf_counter(), time.process_time()
@@ -88,7 +88,7 @@ def train(
 
 
 def _prepare(out: Path, photos: Sequence[Path]) -> None:
-    """The run's folder, without what an earlier run left in it. Raises ExportError if it is somebody else's."""
+    """The run's folder, emptied of an earlier run. Raises ExportError if it holds other files."""
     for folder in photos:
         if out.resolve().is_relative_to(folder.resolve()):
             raise ExportError(
@@ -161,13 +161,13 @@ def _features(
 
 
 def _forecast(body: Body, views: int) -> str:
-    """How long the body will take for so many views, in words, by how long it takes for one."""
+    """A sentence on how long the body will take for this many views, from the time of one."""
     pixels = np.zeros((1, body.input_size, body.input_size, 3), dtype=np.uint8)
     session = body.session()
     started = time.perf_counter()
     for _ in range(5):
         session.run(None, {"pixels": pixels})
-    # Decoding a photo takes about as long as showing it to the body.
+    # Decoding a photo takes about as long as running the body on it.
     seconds = views * 2 * (time.perf_counter() - started) / 5 / available_cpus()
     return f"{seconds:.0f} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 

@@ -20,31 +20,15 @@ import httpx
 import pytest
 from PIL import Image
 
+from benchmarks._environment import SETTINGS as SETTINGS
+from benchmarks._environment import clean_environment as clean_environment
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # A shell without job control starts its background jobs with Ctrl-C ignored, and whatever they start inherits that: the
 # programs that the tests interrupt would never notice.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# Settings of the developer's own shell must not change what the tests see.
-SETTINGS = (
-    "ALLOWED_ORIGINS",
-    "API_KEYS",
-    "ENABLE_DOCS",
-    "FEEDBACK_URL",
-    "FRAME_ANCESTORS",
-    "LOG_LEVEL",
-    "MAX_PIXELS",
-    "MAX_UPLOAD_BYTES",
-    "MODEL_DIR",
-    "MODEL_VERSION",
-    "NGROK_AUTHTOKEN",
-    "PORT",
-    "ROOT_PATH",
-    "THREADS",
-    "WRITER_URL",
-)
 
 
 def missing(reason: str) -> NoReturn:
@@ -102,13 +86,6 @@ def connect(server: Server) -> socket.socket:
     """A connection to speak HTTP on by hand."""
     address = urlsplit(server.url)
     return socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10)
-
-
-def clean_environment(**settings: str) -> dict[str, str]:
-    """This process's environment without Purrdict's settings, plus the given ones."""
-    kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
-    # An empty value counts as unset, and keeps a developer's .env from filling it in.
-    return {**kept, **dict.fromkeys(SETTINGS, ""), **settings}
 
 
 API = (sys.executable, "-m", "api")
@@ -211,7 +188,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Starts further servers with settings of their own: `serve(API_KEYS="a")`."""
     with contextlib.ExitStack() as stack:
 
-        def start(**settings: str) -> Server:
+        def start(**settings: Any) -> Server:
             path = tmp_path / f"server-{time.monotonic_ns()}.log"
             return stack.enter_context(running_server(path, **settings))
 

@@ -36,7 +36,7 @@ ON_A_DEVELOPERS_MACHINE = {"uvicorn", "ngrok"}
 # The rooms of api/, lowest first: a module imports what stands in a line above its own, and of its own room the lines
 # above too. So there can be no circle.
 ROOMS = (
-    ("_photo.errors", "_photo.boxes"),
+    ("_photo.errors", "_photo.boxes", "_photo.av1"),
     ("_photo.formats", "_photo.avif", "_photo.heic"),
     ("_photo.limits",),
     ("_photo.repair",),
@@ -44,6 +44,7 @@ ROOMS = (
     (
         "_commands.output",
         "_commands.paths",
+        "_commands.progress",
         "_labels",
         "_dotenv",
         "_registry",
@@ -53,6 +54,7 @@ ROOMS = (
         "_security",
     ),
     ("_settings", "_classifier", "_requests"),
+    ("_many",),
     ("_answers", "_openapi"),
     ("_service",),
     ("_routes.body", "_routes.docs", "_routes.page"),
@@ -103,17 +105,29 @@ def test_the_deployed_side_imports_only_what_is_deployed() -> None:
         assert imports_of(path) <= allowed, path.name
 
 
-def test_importing_the_function_loads_nothing_of_training() -> None:
-    code = f"import sys, api.index; print(sorted({TRAINING_SIDE} & set(sys.modules)))"
+def test_the_benchmarks_and_the_training_side_import_no_tests() -> None:
+    for room in ("api", "benchmarks", "export", "deploy"):
+        for path in (ROOT / room).rglob("*.py"):
+            assert "tests" not in imports_of(path), path
+
+
+def test_importing_the_app_loads_no_model_and_the_function_nothing_of_training() -> None:
+    code = (
+        "import sys, threading, api._app; print(threading.active_count(), 'onnx' in sys.modules)\n"
+        f"import api.index; print(sorted({TRAINING_SIDE} & set(sys.modules)))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
-        env=clean_environment(),
+        env=clean_environment(MODEL_DIR="/nonexistent"),
         capture_output=True,
         text=True,
         check=True,
     )
-    assert result.stdout.splitlines()[-1] == "[]"
+    imported, complaint, loaded = result.stdout.splitlines()
+    assert imported == "1 False", "no thread, and no word of a model that is missing"
+    assert "no usable model" in complaint, "which is said when the app is built"
+    assert loaded == "[]"
 
 
 def test_no_module_imports_from_a_higher_room() -> None:
@@ -138,20 +152,7 @@ def test_only_the_entry_point_has_no_leading_underscore() -> None:
     assert {name for name in modules() if not name.startswith("_")} == {"index"}
 
 
-def test_building_an_app_is_what_loads_a_model_not_importing_it() -> None:
-    code = "import api._app, threading; print(threading.active_count())"
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=clean_environment(MODEL_DIR="/nonexistent"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert result.stdout.splitlines() == ["1"], "a service without a model would say so"
-
-
-def test_the_root_holds_nothing_that_would_replace_the_function_on_vercel() -> None:
+def test_the_root_has_no_file_that_would_replace_the_function_on_vercel() -> None:
     taken = {"app.py", "index.py", "server.py", "main.py", "wsgi.py", "asgi.py", "pyproject.toml"}
     assert not taken & {path.name for path in ROOT.iterdir()}
     assert not (ROOT / "api" / "requirements.txt").exists()

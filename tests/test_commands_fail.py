@@ -3,10 +3,12 @@
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
 
+import dev
 from tests.conftest import ROOT, clean_environment
 
 
@@ -33,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("inside", ["", "inside", "inside/deeper"])
-def test_an_environment_that_cannot_be_made_is_said(file: Path, inside: str) -> None:
+def test_an_environment_that_cannot_be_created_is_a_clear_error(file: Path, inside: str) -> None:
     result = run("dev.py", "install", PURRDICT_VENV=str(file / inside))
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
@@ -51,27 +53,27 @@ def test_a_python_without_venv_is_told_what_to_install(tmp_path: Path) -> None:
     assert "python3-venv" in result.stderr
 
 
-def test_an_environment_that_was_left_half_made_is_made_again(tmp_path: Path) -> None:
-    code = (
-        "import sys, dev\n"
-        "dev.COMMANDS['nothing'] = ([], ['-c', 'import pip; print(\\'whole\\')'])\n"
-        "sys.exit(dev.main(['nothing']))"
-    )
+def test_a_half_created_environment_is_created_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "venv"
     # What an interrupted first run leaves: an interpreter, and no pip.
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True, timeout=60)
-    result = run("-c", code, PURRDICT_VENV=str(folder))
-    assert (result.returncode, result.stdout.splitlines()[-1]) == (0, "whole")
+    venv.create(folder, with_pip=False)
+    made: list[dict[str, object]] = []
+    # pip itself takes seven seconds to install.
+    monkeypatch.setattr(venv, "create", lambda target, **options: made.append({"at": target, **options}))
+    monkeypatch.setattr(dev, "ENVIRONMENT", folder)
+    monkeypatch.setattr(dev, "PYTHON", folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+    assert dev.install([]) == 0
+    assert made == [{"at": folder, "with_pip": True, "clear": True}]
 
 
 @pytest.mark.parametrize("inside", ["", "inside", "inside/deeper"])
-def test_a_site_that_cannot_be_written_is_said(file: Path, inside: str) -> None:
+def test_a_site_that_cannot_be_written_is_a_clear_error(file: Path, inside: str) -> None:
     result = run("deploy/site.py", file / inside)
     assert result.returncode == 2
     assert result.stderr.startswith("error: ")
 
 
-def test_a_site_without_a_published_model_is_said(tmp_path: Path) -> None:
+def test_a_site_without_a_published_model_is_a_clear_error(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, importlib.util as u\n"
         "s = u.spec_from_file_location('site_of_pages', 'deploy/site.py')\n"
@@ -85,7 +87,7 @@ def test_a_site_without_a_published_model_is_said(tmp_path: Path) -> None:
     assert not (tmp_path / "site").exists()
 
 
-def test_pruning_what_may_not_be_changed_is_said(tmp_path: Path) -> None:
+def test_pruning_without_permission_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "onnxruntime" / "tools").mkdir(parents=True)
     code = (
         "import sys, shutil, importlib.util as u\n"

@@ -42,7 +42,7 @@ def test_ctrl_c_waits_for_the_program_to_finish_what_it_does(tmp_path: Path) -> 
     assert process.returncode == 0
 
 
-def test_an_unknown_command_shows_what_there_is() -> None:
+def test_an_unknown_command_shows_the_available_ones() -> None:
     result = subprocess.run(
         [sys.executable, "dev.py", "deploy"], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -77,8 +77,10 @@ def test_training_and_serving_install_no_pytorch() -> None:
 
 
 @pytest.mark.parametrize("version", [(3, 11), (3, 12), (3, 13), (3, 14)])
-def test_every_supported_python_is_taken(version: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dev.sys, "version_info", (*version, 0, "final", 0))
+def test_every_supported_python_is_accepted(
+    version: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
     monkeypatch.setattr(dev, "install", lambda steps: 7)
     assert dev.main(["install"]) == 7
 
@@ -90,7 +92,7 @@ def test_every_supported_python_is_taken(version: tuple[int, int], monkeypatch: 
 def test_any_other_python_is_refused_with_the_reason(
     version: tuple[int, int], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(dev.sys, "version_info", (*version, 0, "final", 0))
+    monkeypatch.setattr(sys, "version_info", (*version, 0, "final", 0))
     monkeypatch.setattr(dev, "install", lambda steps: pytest.fail("something was installed"))
     assert dev.main(["serve"]) == 2
     message = capsys.readouterr().err

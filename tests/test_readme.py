@@ -1,4 +1,4 @@
-"""The README's promises: every command in it exists, and those against the server really answer."""
+"""What the README and the pages under docs/ say is true: commands, curl calls, figures and links."""
 
 import json
 import re
@@ -8,19 +8,28 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.conftest import ROOT, Server, clean_environment, require, require_program
 
 VERSION = (ROOT / "model" / "latest").read_text().strip()
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+API_PAGE = (ROOT / "docs" / "API.md").read_text()
+BENCHMARKS = (ROOT / "docs" / "BENCHMARKS.md").read_text()
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+BLOCKS = re.findall(r"```sh\n(.*?)```", README + API_PAGE, re.DOTALL)
 COMMANDS = [line.split("   #")[0].strip() for block in BLOCKS for line in block.splitlines() if line.strip()]
 CURLS = [command for command in COMMANDS if command.startswith("curl")]
 PYTHON = [command for command in COMMANDS if command.startswith("python")]
 
 
-def test_the_first_two_commands_are_all_the_set_up() -> None:
+def test_the_first_two_commands_need_no_other_set_up() -> None:
     assert COMMANDS[:2] == ["python3 dev.py serve", "python3 dev.py test"]
 
 
@@ -64,31 +73,62 @@ def test_the_figures_of_the_readme_are_those_of_the_published_model() -> None:
     for figure in (
         f"{metadata['parameters'] / 1e6:.2f} million parameters in a file of {megabytes:.2f} MB",
         f"{test['accuracy']:.1%} of {test['photos']:,} test photos".replace("%", " %"),
-        f"({low * 100:.1f} to {high * 100:.1f} %)",
-        f"for {test['neither_unrecognized'] * 100:.0f} %",
-        f"for {test['wrongly_unrecognized'] * 100:.1f} % of cats and dogs",
+        f"(95 % interval {low * 100:.1f} to {high * 100:.1f} %)",
+        f"rejects {test['neither_unrecognized'] * 100:.0f} % of photos that show neither",
+        f"falsely rejects {test['wrongly_unrecognized'] * 100:.1f} % of cats and dogs",
         f"model/versions/{VERSION}/README.md",
         f'"model_version": "{VERSION}"',
     ):
         assert figure in words, figure
 
 
-def test_the_performance_table_is_what_the_benchmarks_printed() -> None:
-    section = README.split("## How fast")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("| ")]
-    assert len(rows) > 8
+def test_the_benchmarks_page_has_the_table_that_the_benchmarks_printed() -> None:
+    rows = [line for line in BENCHMARKS.split("<!-- /table -->")[0].splitlines() if line.startswith("| ")]
     printed = (ROOT / "benchmarks" / "results" / "table.md").read_text().splitlines()
-    for row in rows:
-        assert row in printed
-    assert printed[0] in section, "the machine and the versions"
+    assert rows == [line for line in printed if line.startswith("| ")]
+    assert len(rows) > 8
+    assert printed[0] in BENCHMARKS, "the machine and the versions"
 
 
-def test_every_file_that_the_readme_links_to_exists() -> None:
-    for target in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_training_figures_are_those_that_the_benchmark_printed() -> None:
+    printed = (ROOT / "benchmarks" / "results" / "own-classes.md").read_text()
+    page = BENCHMARKS.replace(" %", "%").splitlines()
+    for name, row in (("flowers", "| five flowers |"), ("rubbish", "| six kinds of rubbish |")):
+        runs = re.findall(
+            rf"^\| {name} \| \w+ \| lite0 \| ([\d.%]+) \| [\d.%]+ \| ([\d.%]+) \|", printed, re.M
+        )
+        assert len(runs) == 3
+        assert f"{row} {' | '.join('; '.join(run) for run in runs)} |" in page
 
 
-def test_the_readme_names_every_documented_endpoint(server: Server) -> None:
-    with server.client() as client:
-        for path in client.get("/openapi.json").json()["paths"]:
-            assert f"`{path}`" in README or f"{path}`" in README, path
+def test_the_speeds_in_the_readme_are_rounded_from_that_table() -> None:
+    printed = (ROOT / "benchmarks" / "results" / "table.md").read_text()
+    measured = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+)", printed, re.MULTILINE))
+    for sentence in (
+        f"cold start to the first answered photo: {float(measured['cold start to first photo, s']):.2f} s",
+        f"a photo of 500 x 375 pixels: {float(measured['p50 of a 500 x 375 JPEG, ms']):.1f} ms",
+        f"with 8 clients: {float(measured['photos a second, 8 clients']):.0f} photos a second",
+        f"memory after 10,000 photos: {measured['memory after 10,000 photos, MB']} MB",
+    ):
+        assert sentence in README
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_the_pages_leads_somewhere(page: Path) -> None:
+    for target, _, anchor in re.findall(r"\]\(([^)#:]*)(#([\w-]+))?\)", page.read_text()):
+        path = (page.parent / target) if target else page
+        assert path.exists(), target
+        if anchor:
+            titles = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+            assert anchor in anchors, f"{target}#{anchor}"
+
+
+def test_the_readme_links_to_every_page() -> None:
+    linked = set(re.findall(r"\]\(([^)#:]+\.md)\)", README))
+    assert linked >= {path.relative_to(ROOT).as_posix() for path in PAGES} - {"README.md"}
+
+
+def test_the_page_about_the_api_names_every_documented_endpoint(client: httpx.Client) -> None:
+    for path in client.get("/openapi.json").json()["paths"]:
+        assert f"`{path}`" in API_PAGE or f"{path}`" in API_PAGE, path

@@ -44,7 +44,7 @@ def entries(name: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_everything_deployed_is_pinned_with_its_hashes(lock: str) -> None:
+def test_every_deployed_package_is_pinned_with_hashes(lock: str) -> None:
     found = entries(lock)
     assert found
     for name, entry in found.items():
@@ -54,7 +54,7 @@ def test_everything_deployed_is_pinned_with_its_hashes(lock: str) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS)
-def test_a_lock_fits_its_source_which_says_by_which_command_it_is_made(lock: str) -> None:
+def test_a_lock_file_matches_its_source_which_names_the_command_that_makes_it(lock: str) -> None:
     source = (ROOT / lock.replace(".txt", ".in")).read_text()
     assert f"-o {lock}" in source
     assert "--generate-hashes" in source
@@ -65,11 +65,11 @@ def test_a_lock_fits_its_source_which_says_by_which_command_it_is_made(lock: str
         assert pin == f"{requirement.name}{requirement.specifier}", f"{lock} is older than its source"
 
 
-def test_the_list_of_licences_is_the_one_its_command_makes() -> None:
+def test_the_list_of_licences_is_up_to_date() -> None:
     assert (ROOT / "docs" / "LICENSES.md").read_text() == licenses.text(), "run: python docs/licenses.py"
 
 
-def test_every_licence_deployed_lets_us_pass_it_on() -> None:
+def test_every_licence_of_a_deployed_package_permits_redistribution() -> None:
     rows = re.findall(r"^\| ([a-z-]+) \| [0-9.]+ \| ([^|]+) \| ([^|]+) \|", licenses.text(), re.MULTILINE)
     assert len(rows) > 15
     for name, licence, _ in rows:
@@ -78,7 +78,7 @@ def test_every_licence_deployed_lets_us_pass_it_on() -> None:
         assert set(re.split(r" AND | OR ", licence)) <= PERMISSIVE | lent, f"{name}: {licence}"
 
 
-def test_everything_of_others_in_this_repository_has_its_licence_beside_it() -> None:
+def test_every_third_party_file_in_this_repository_has_its_licence_beside_it() -> None:
     for folder, (_, _, files) in licenses.WEB.items():
         for name in files.split(", "):
             assert (ROOT / folder / name).stat().st_size > 100, f"{folder}/{name}"
@@ -92,7 +92,7 @@ def test_everything_of_others_in_this_repository_has_its_licence_beside_it() -> 
             assert any(folder in name.parents for folder in listed), f"whose is {name}?"
 
 
-def test_the_code_is_clean_by_bandits_rules() -> None:
+def test_the_code_passes_bandits_rules() -> None:
     # ruff's S rules are bandit's; every exception stands in ruff.toml or beside its line, with the reason.
     command = [
         sys.executable,
@@ -114,7 +114,7 @@ def test_the_code_is_clean_by_bandits_rules() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
 @pytest.mark.parametrize("platform", ["manylinux_2_28_x86_64", "manylinux_2_28_aarch64"])
-def test_the_lock_has_a_wheel_of_everything_for_every_python_and_platform(
+def test_every_locked_package_has_a_wheel_for_every_python_and_platform(
     python: str, platform: str, tmp_path: Path
 ) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--only-binary", ":all:",

@@ -66,7 +66,7 @@ def test_git_gives_every_machine_the_same_line_ends() -> None:
     assert set(kinds.values()) == {"auto"}
 
 
-def test_what_is_committed_has_no_mark_and_no_carriage_returns() -> None:
+def test_committed_files_have_no_byte_order_mark_and_no_carriage_returns() -> None:
     for path in [*PROGRAMS, ROOT / "model/latest", *(ROOT / "web").glob("*.js"), *(ROOT / ".ci").iterdir()]:
         data = path.read_bytes()
         assert b"\r" not in data, path
@@ -85,7 +85,7 @@ def test_a_command_explains_itself_on_a_terminal_that_knows_ascii_only(command: 
 
 def test_the_site_is_put_together_under_an_ascii_locale(tmp_path: Path) -> None:
     environment = {**clean_environment(), "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    command = [sys.executable, "deploy/site.py", tmp_path / "сайт", "--api", "https://purrdict.example"]
+    command = [sys.executable, "deploy/site.py", str(tmp_path / "сайт"), "--api", "https://purrdict.example"]
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
     assert os.path.exists(tmp_path / "сайт" / "index.html")

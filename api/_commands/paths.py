@@ -49,17 +49,27 @@ def find(arguments: Sequence[str]) -> Found:
     return found
 
 
+def is_searched(folder: str) -> bool:
+    """Whether photos are looked for in a folder of this name: not where previews and hidden things lie."""
+    return not folder.startswith(".") and folder.lower() not in _NOT_PHOTOS
+
+
+def photos_among(names: Sequence[str]) -> list[str]:
+    """The files of a folder, or of several, without what only lies beside photos."""
+    parts = [os.path.splitext(name.lower()) for name in names]
+    stems = {stem for stem, suffix in parts if suffix not in _NOTES | _VIDEOS}
+    return [
+        name
+        for name, (stem, suffix) in zip(names, parts, strict=True)
+        if suffix not in _NOTES and not (suffix in _VIDEOS and stem in stems)
+    ]
+
+
 def _search(folder: Path, found: Found) -> None:
     files = sorted(_walk(folder, found))
-    stems = {
-        str(path.with_suffix("")).lower() for path in files if path.suffix.lower() not in _NOTES | _VIDEOS
-    }
-    for path in files:
-        suffix = path.suffix.lower()
-        if suffix in _NOTES or (suffix in _VIDEOS and str(path.with_suffix("")).lower() in stems):
-            found.left_out += 1
-        else:
-            found.files.append(path)
+    photos = photos_among([str(path) for path in files])
+    found.left_out += len(files) - len(photos)
+    found.files += map(Path, photos)
 
 
 def _walk(folder: Path, found: Found) -> Iterator[Path]:
@@ -67,9 +77,7 @@ def _walk(folder: Path, found: Found) -> Iterator[Path]:
         found.problems.append(f"{error.filename} cannot be read: {error.strerror}")
 
     for parent, folders, names in os.walk(folder, onerror=barred):
-        folders[:] = [
-            name for name in folders if not name.startswith(".") and name.lower() not in _NOT_PHOTOS
-        ]
+        folders[:] = filter(is_searched, folders)
         for name in names:
             path = Path(parent, name)
             if not name.startswith(".") and path.is_file():

@@ -2,15 +2,15 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from api._classifier import Classifier, Prediction
+from api._classifier import Classifier, Prediction, available_cpus
 from api._commands.output import say
 from api._commands.paths import find
+from api._commands.progress import Progress
 from api._labels import shown
-from api._photo.errors import ImageError
-from api._photo.image import decode
+from api._many import file_outcome, in_order
 from api._registry import ModelError, read_model
 from api._settings import Settings
 
@@ -21,11 +21,14 @@ _LABEL_WIDTH = 24
 def predict(photos: Sequence[str], settings: Settings, *, as_json: bool) -> int:
     """Prints an answer a photo, as a table or as JSON lines; returns the exit status."""
     try:
-        classifier = Classifier(read_model(settings.model_dir, settings.model_version), settings.threads)
+        model = read_model(settings.model_dir, settings.model_version)
+        found = find(photos)
+        # Photos on a thread each use processors better than threads within one inference, where there are several.
+        threads = settings.threads or available_cpus()
+        classifier = Classifier(model, threads if len(found.files) == 1 else 1)
     except ModelError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    found = find(photos)
     for problem in found.problems:
         print(f"error: {problem}", file=sys.stderr)
     if found.left_out:
@@ -35,30 +38,36 @@ def predict(photos: Sequence[str], settings: Settings, *, as_json: bool) -> int:
         if not found.problems:
             print("error: there is no file in there to classify", file=sys.stderr)
         return 1
-    width = max(len(str(path)) for path in found.files)
-    label_width = min(_LABEL_WIDTH, max(len(shown(label)) for label in classifier.model.labels))
+    print_answer = _printer(classifier, found.files, as_json=as_json)
     failures = len(found.problems)
-    for path in found.files:
-        result = _result(classifier, path, settings)
+    # Rows on a terminal are progress themselves; where they go elsewhere, a line tells how far it is.
+    progress = Progress(len(found.files), quiet=sys.stdout.isatty() or not sys.stderr.isatty())
+    for path, result in in_order(
+        lambda path: (path, _result(classifier, path, settings)), found.files, threads
+    ):
         failures += isinstance(result, str)
-        if as_json:
-            say(_json(path, result, classifier.model.version))
-        else:
-            say(f"{path!s:<{width}}  {_row(result, label_width)}")
+        print_answer(path, result)
+        progress.add(1, isinstance(result, str), 1)
+    progress.clear()
     return 1 if failures else 0
+
+
+def _printer(
+    classifier: Classifier, files: Sequence[Path], *, as_json: bool
+) -> Callable[[Path, Prediction | str], None]:
+    """What prints the answer to one of these files."""
+    model = classifier.model
+    if as_json:
+        return lambda path, result: say(_json(path, result, model.version))
+    width = max(len(str(path)) for path in files)
+    label_width = min(_LABEL_WIDTH, max(len(shown(label)) for label in model.labels))
+    return lambda path, result: say(f"{path!s:<{width}}  {_row(result, label_width)}")
 
 
 def _result(classifier: Classifier, path: Path, settings: Settings) -> Prediction | str:
     """What is in this photo, or why that cannot be said."""
-    try:
-        photo = decode(path.read_bytes(), classifier.model.input_size, settings.max_pixels)
-    except ImageError as error:
-        return str(error)
-    except OSError as error:
-        return f"It cannot be read: {error.strerror}."
-    except MemoryError:
-        return "It is too large to be read."
-    return classifier.predict(photo.pixels[None])[0]
+    result = file_outcome(classifier, path, settings.max_pixels)
+    return result.prediction or result.error
 
 
 def _json(path: Path, result: Prediction | str, version: str) -> str:

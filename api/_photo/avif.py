@@ -2,20 +2,22 @@
 
 The container states a size (`ispe`), the AV1 stream in it states another, and decoders believe the stream: a file of
 3 KB that claims 64 x 64 pixels makes libavif decode 268 million and only then scale them down. So the stream's own
-headers are read here before any decoder runs. Pillow offers no limit of its own to pass on.
+headers are read here before any decoder runs (av1.py). Pillow offers no limit of its own to pass on.
 
-Layout: ISO/IEC 14496-12 (boxes), 23008-12 (items), AV1 Bitstream & Decoding Process Specification 5.3 and 5.5.
+Layout: ISO/IEC 14496-12 (boxes), 23008-12 (items), AV1 Bitstream & Decoding Process Specification 5.3.
 """
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from api._photo import av1
 from api._photo.boxes import MAX_ITEMS, boxes, item_kinds, item_locations
 
 # An image item holds a handful of units.
 MAX_UNITS = 5_000
 
 _SEQUENCE_HEADER = 1
+_FRAMES = (3, 6, 7)  # a header alone, with the frame behind it, and the same header again
 _ROAD_TO_SAMPLES = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 
 
@@ -37,12 +39,16 @@ def coded_pixels(data: bytes) -> int | None:
         if kind == b"grid":
             largest = max(largest, _grid_pixels(payload))
             continue
+        sequence = None
         for unit, body in _units(payload):
             units += 1
             if units > MAX_UNITS:
                 return None
             if unit == _SEQUENCE_HEADER:
-                largest = max(largest, _sequence_pixels(body))
+                sequence = av1.read_sequence(body)
+                largest = max(largest, sequence.pixels)
+            elif unit in _FRAMES and sequence is not None:
+                largest = max(largest, av1.frame_pixels(sequence, body))
     return largest
 
 
@@ -103,47 +109,3 @@ def _units(payload: bytes) -> Iterator[tuple[int, bytes]]:
                     break
         yield head >> 3 & 15, payload[at : at + min(size, 256)]
         at += size
-
-
-def _sequence_pixels(body: bytes) -> int:
-    """The greatest frame of a sequence header, `max_frame_width_minus_1` and its like."""
-    stream = int.from_bytes(body, "big")
-    left = 8 * len(body)
-
-    def bits(count: int) -> int:
-        nonlocal left
-        left -= count
-        if left < 0:
-            raise IndexError("the sequence header is cut off")
-        return stream >> left & (1 << count) - 1
-
-    bits(4)  # profile, still picture
-    if bits(1):  # reduced still picture header
-        bits(5)
-    else:
-        _skip_operating_points(bits)
-    width_bits, height_bits = bits(4) + 1, bits(4) + 1
-    return (bits(width_bits) + 1) * (bits(height_bits) + 1)
-
-
-def _skip_operating_points(bits: Callable[[int], int]) -> None:
-    delay_bits = 0
-    if bits(1):  # timing info
-        bits(64)
-        if bits(1):  # equal picture interval, as an Exp-Golomb number
-            zeros = 0
-            while not bits(1):
-                zeros += 1
-            bits(zeros)
-        if bits(1):  # decoder model
-            delay_bits = bits(5) + 1
-            bits(42)
-    has_display_delay = bits(1)
-    for _ in range(bits(5) + 1):
-        bits(12)
-        if bits(5) > 7:
-            bits(1)
-        if delay_bits and bits(1):
-            bits(2 * delay_bits + 1)
-        if has_display_delay and bits(1):
-            bits(4)

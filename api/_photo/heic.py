@@ -280,5 +280,6 @@ def decode_heic(data: bytes) -> Image.Image:
     file = pi_heif.open_heif(data, convert_hdr_to_8bit=True)
     picture = file[file.primary_index]
     pixels = picture.data
-    image = Image.frombuffer(picture.mode, picture.size, pixels, "raw", picture.mode, picture.stride, 1)
+    # A copy: `frombuffer` would go on using the memory of a transparent picture, which its decoder takes back.
+    image = Image.frombytes(picture.mode, picture.size, pixels, "raw", picture.mode, picture.stride, 1)
     return image.convert("RGBA") if image.mode == "RGBa" else image

@@ -1,7 +1,9 @@
 """Request body → the photos in it, without ever holding more than the limit and without touching the disk.
 
-The framework's own form parser spools uploads to temporary files; a serverless function may have no writable disk, and
-a body this small is cheaper to keep in memory. python-multipart, the parser under the framework's, does the parsing.
+python-multipart, the parser under the framework's, does the parsing. The framework's own loop around it would not do,
+even if it kept files in memory: it turns a part without a file name into text, though many clients send photos so, and
+it does not say that a form broke off. This loop costs no more: as much processor time for a photo of 14 kB, 0.8 times
+as much for 0.8 and 4.3 MB (`python -m benchmarks choices`).
 """
 
 import asyncio

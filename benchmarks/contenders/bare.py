@@ -1,4 +1,4 @@
-"""The floor: imports onnxruntime and Pillow, loads the published file and predicts one photo, with no server at all.
+"""The lower bound: onnxruntime and Pillow load the published file and predict one photo, without any server.
 
 python -m benchmarks.contenders.bare PHOTO           predict once, print the label
 python -m benchmarks.contenders.bare PHOTO REPEAT    also: print each repetition's milliseconds and the memory

@@ -1,9 +1,9 @@
-"""The old way: FastAPI and PyTorch, fp32, whole decoding, inference in the event loop.
+"""The replaced service: FastAPI and PyTorch, fp32, full decoding, inference in the event loop.
 
 python -m benchmarks.contenders.classroom PORT            with the published network
-python -m benchmarks.contenders.classroom PORT classic    with the classroom's own, at 224 pixels
+python -m benchmarks.contenders.classroom PORT classic    with the network of the replaced service, at 224 pixels
 
-The weights are random: how long the arithmetic takes does not depend on their values.
+The weights are random: the time of the arithmetic does not depend on their values.
 """
 
 import io
@@ -27,7 +27,7 @@ METADATA = json.loads((MODEL / "versions" / LATEST / "metadata.json").read_text(
 
 
 def classic() -> nn.Sequential:
-    """The classroom's residual CNN, of 256 features."""
+    """The residual CNN of the replaced service, with 256 features."""
     blocks = [
         ResidualBlock(channels_in, channels, stride)
         for channels_in, channels, stride in (

@@ -28,7 +28,8 @@ class Classifier(litserve.LitAPI):
         return np.asarray(Image.open(io.BytesIO(data)).convert("RGB").resize(size, Image.Resampling.BILINEAR))
 
     def predict(self, pixels: np.ndarray) -> np.ndarray:
-        return self.session.run(["probabilities"], {"pixels": pixels[None]})[0][0]
+        probabilities: np.ndarray = self.session.run(["probabilities"], {"pixels": pixels[None]})[0][0]
+        return probabilities
 
     def encode_response(self, probabilities: np.ndarray) -> dict[str, object]:
         best = int(probabilities.argmax())

@@ -1,4 +1,4 @@
-"""The most obvious program: FastAPI, onnxruntime and Pillow as their tutorials show them, run by uvicorn."""
+"""The obvious program: FastAPI, onnxruntime and Pillow as in their tutorials, run by uvicorn."""
 
 import io
 import json

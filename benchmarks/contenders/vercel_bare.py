@@ -1,13 +1,19 @@
-"""The floor on Vercel: an ASGI app without a framework that predicts the photo in any request's body."""
+"""The lower bound on Vercel: an ASGI app without a framework that predicts the photo in a request's body."""
+
+from __future__ import annotations
 
 import io
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 from PIL import Image
+
+if TYPE_CHECKING:  # types only: nothing of a framework is imported at run time
+    from starlette.types import Receive, Scope, Send
 
 MODEL = Path(os.environ.get("MODEL_DIR") or Path(__file__).resolve().parent.parent / "model")
 VERSION = MODEL / "versions" / (MODEL / "latest").read_text(encoding="utf-8").strip()
@@ -17,7 +23,7 @@ SIZE = METADATA["input_size"]
 session = onnxruntime.InferenceSession(VERSION / "model.onnx", providers=["CPUExecutionProvider"])
 
 
-async def app(scope, receive, send):
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         return
     body, more = b"", True

@@ -1,1 +1,1 @@
-"""The body: the convolutional part of a pretrained network. It turns photos into features for a head to judge."""
+"""The body: the convolutional part of a pretrained network. It turns photos into features for a head."""

@@ -1,11 +1,11 @@
-"""A body is a directory: the int8 graph, what is known about it, and features of photos of all kinds.
+"""A body is a directory: the int8 graph, its metadata, and features of photos of all kinds.
 
 model/bodies/<name>/metadata.json    source, licence, layers, sha256 of the files beside it
 model/bodies/<name>/body.onnx        `pixels` uint8 [N, H, W, 3] to `features` float32 [N, C, h, w]
 model/bodies/<name>/features.npz     how features are normalised, and those of the negatives
 
 Features are normalised so that heads need no settings of their own: each layer's are centred on the mean over photos
-of all kinds and scaled to a mean squared norm of one. Both are linear, so that they vanish in the head's weights.
+of all kinds and scaled to a mean squared norm of one. Both are linear, so they can be folded into the head's weights.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ from numpy.typing import NDArray
 from export.errors import ExportError
 from export.files import printable, read_json
 
-# Where the pretrained ones lie.
+# The pretrained bodies.
 BODIES = Path(__file__).parent.parent.parent / "model" / "bodies"
 METADATA, GRAPH, FEATURES = "metadata.json", "body.onnx", "features.npz"
-# Levels of a stored negative's feature: four bits. See `encode`.
+# Levels of a stored feature of a negative: four bits. See `encode`.
 LEVELS, LLOYD_ROUNDS = 16, 12
 
 
 class BodyError(ExportError):
-    """The body is missing, damaged, or not what it says it is."""
+    """The body is missing, damaged, or does not match its sha256."""
 
 
 @dataclass(frozen=True)
 class Body:
-    """A body, whole and verified.
+    """A body whose files were verified.
 
     Attributes:
         graph: the ONNX file's bytes.
         input_size: side in pixels of the square that it takes.
         mean: float32 [C], subtracted from pooled features.
-        scale: float32 [C], divides them then.
+        scale: float32 [C], divides them afterwards.
         negatives: float32 [M, C], normalised features of photos of all kinds of things; M may be 0.
         kinds: what each negative shows, in a word.
     """
@@ -61,22 +61,22 @@ class Body:
 
     @property
     def digest(self) -> str:
-        """Changes whenever the features of a photo would."""
+        """A digest that changes whenever the features of a photo would."""
         return hashlib.sha256(self.graph + self.mean.tobytes() + self.scale.tobytes()).hexdigest()
 
     def session(self) -> onnxruntime.InferenceSession:
-        """The graph, ready to run."""
+        """The graph in an onnxruntime session."""
         return session(self.graph)
 
     def normalise(self, pooled: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Pooled features [N, C] as heads take them."""
+        """Pooled features [N, C], normalised as heads expect them."""
         return ((pooled - self.mean) / self.scale).astype(np.float32)
 
 
-def session(graph: bytes) -> onnxruntime.InferenceSession:
-    """An onnxruntime session of one thread."""
+def session(graph: bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """An onnxruntime session."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -133,7 +133,7 @@ def encode(features: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
 
 
 def decode(codes: NDArray[np.uint8], levels: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """What `encode` kept of features: float32 [M, C]."""
+    """The features that `encode` stored: float32 [M, C]."""
     numbers = np.stack([codes >> 4, codes & 15], axis=2).reshape(len(codes), 2 * codes.shape[1])[
         :, : len(levels)
     ]

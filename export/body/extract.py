@@ -1,7 +1,7 @@
-"""Photos to features: each is decoded by the code that serves and shown to the body once; the result is kept.
+"""Photos to features: decoded by the code that serves and run through the body once; the result is cached.
 
-The cache goes by a photo's content, so that a renamed, moved or copied photo is known and a changed one is not.
-Whatever was computed before an interruption is there the next time.
+The key is the content of a photo, so that a renamed, moved or copied photo is found and a changed one is not.
+Features that were computed before an interruption are not computed again.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
 
-# So many photos are handed to the threads, and then to the disk, together.
+# How many photos are handed to the threads, and then written, together.
 CHUNK = 16
-# How a photo may be shown to the body: whole or its middle, each as it is or mirrored.
+# The views of a photo: the whole or its middle, each unchanged or mirrored.
 VIEWS = ("whole", "flipped", "zoomed", "zoomed flipped")
-# Zoomed in, the photo is so much larger than what is shown of it.
+# Zoomed in, the side of the photo is this many times the side of what is shown.
 ZOOM = 9 / 7
 
 
 @dataclass(frozen=True)
 class Features:
-    """What the body sees in photos.
+    """Features of photos.
 
     Attributes:
         photos: those that could be read.
         values: float32 [N, views, C], normalised; memory-mapped if they are many.
         hashes: uint64 [N], difference hashes of the photos: near copies differ in few bits.
         digests: sha256 of each file.
-        skipped: the others, a sentence each.
+        skipped: one sentence for each photo that could not be read.
     """
 
     photos: Photos
@@ -71,7 +71,7 @@ class Features:
 
 
 class Cache:
-    """Features by the photo's content and the body, in one SQLite file; or nowhere, where none can be written."""
+    """Features by photo and body in one SQLite file; does nothing where no file can be written."""
 
     def __init__(self, folder: Path | None, body: Body) -> None:
         self.problem = ""
@@ -83,7 +83,7 @@ class Cache:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._table = sqlite3.connect(self.path)
-            # Every commit is whole, also when the process is killed; only a power cut may lose the last ones.
+            # Commits survive a killed process; only a power cut may lose the last ones.
             self._table.executescript(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
                 "CREATE TABLE IF NOT EXISTS photos (key BLOB PRIMARY KEY, hash INTEGER, value BLOB) WITHOUT ROWID;"
@@ -92,7 +92,7 @@ class Cache:
             self._give_up(error)
 
     def get(self, key: bytes) -> tuple[int, bytes] | None:
-        """A photo's difference hash and features, if they are kept."""
+        """A photo's difference hash and features, if they are cached."""
         if self._table is None:
             return None
         try:
@@ -103,7 +103,7 @@ class Cache:
         return (int(row[0]), bytes(row[1])) if row else None
 
     def put(self, rows: Sequence[tuple[bytes, int, bytes]]) -> None:
-        """Keep keys, hashes and features. What cannot be kept is computed again another time."""
+        """Cache hashes and features by key. A failure to write is no error: they are computed again next time."""
         if self._table is None or not rows:
             return
         try:
@@ -113,7 +113,7 @@ class Cache:
             self._give_up(error)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._table is not None:
             self._table.close()
             self._table = None
@@ -235,7 +235,7 @@ def _chunk(
             results[i] = result
             continue
         half = result[1].astype(np.float16)
-        # The first run must see what a later one will: the half floats of the cache.
+        # The first run must get the same values as a later one: the half floats of the cache.
         results[i] = _One(digest, result[0], half.astype(np.float32))
         fresh.append((key, result[0] - (result[0] >> 63 << 64), half.tobytes()))
     cache.put(fresh)

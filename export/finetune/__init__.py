@@ -1,1 +1,1 @@
-"""Training networks: the only part of the training side that needs PyTorch. What comes out is a body."""
+"""Training networks: the only part of the training side that needs PyTorch. The result is a body."""

@@ -1,4 +1,4 @@
-"""What happens to a batch of crops before the network sees it: light and colour change. Runs on any device."""
+"""Augmentation of a batch of crops: random brightness, contrast and saturation. Runs on any device."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _GREY = (0.299, 0.587, 0.114)
 def recolour(crops: Tensor, factors: Tensor) -> Tensor:
     """Crops uint8 [N, 3, H, W] with brightness, contrast and saturation times `factors` float [N, 3]: float, 0 to 255.
 
-    A factor of one changes nothing; contrast is kept around each crop's mean grey, saturation around each pixel's grey.
+    A factor of one changes nothing. Contrast is relative to the mean grey of a crop, saturation to the grey of a pixel.
     """
     brightness, contrast, saturation = factors.view(-1, 3, 1, 1, 1).unbind(1)
     photos = crops.float() * brightness

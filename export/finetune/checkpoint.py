@@ -1,4 +1,4 @@
-"""What training keeps on disk: `last.ckpt`, to go on from after an interruption, and `body.pt`, the trained network."""
+"""The files of a training: `last.ckpt`, to resume from after an interruption, and `body.pt`, the trained network."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class TrainingError(ExportError):
 
 @dataclass(frozen=True)
 class Identity:
-    """What two runs must share for one to go on where the other stopped.
+    """What must be equal for one run to resume another.
 
     Attributes:
-        settings: of the recipe, as JSON.
+        settings: those of the recipe, as JSON.
         network: its name.
         photos: a digest of the training photos and their classes.
     """
@@ -46,7 +46,7 @@ class Identity:
 
 
 def read_last(path: Path, wanted: Identity) -> dict[str, Any]:
-    """The state that `write_last` kept. Raises TrainingError if it is damaged or another run's."""
+    """The state that `write_last` wrote. Raises TrainingError if it is damaged or belongs to another run."""
     state = _read(path, "checkpoint")
     elsewhere = "Undo the change, or choose another --out."
     try:
@@ -77,7 +77,7 @@ def _changes(old: list[str], new: tuple[str, ...]) -> str:
 
 
 def write_last(fabric: Fabric, path: Path, identity: Identity, state: dict[str, Any]) -> None:
-    """Keep the state, whole or not at all. All processes must call it. Raises TrainingError if it cannot be kept."""
+    """Write the state, whole or not at all. All processes must call it. Raises TrainingError if that fails."""
     try:
         with replacing(path) if fabric.is_global_zero else _nowhere(path) as beside:
             fabric.save(beside, {**identity.values(), **state})
@@ -90,7 +90,7 @@ def write_last(fabric: Fabric, path: Path, identity: Identity, state: dict[str, 
 
 
 class _nowhere:  # noqa: N801 - stands for a context manager that is a function
-    """What the processes that write nothing write to."""
+    """The target of the processes that must not write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -103,14 +103,14 @@ class _nowhere:  # noqa: N801 - stands for a context manager that is a function
 
 
 def write_network(network: Network, path: Path) -> None:
-    """Keep a network's weights in float32, to train it further with `start_from`."""
+    """Write a network's float32 weights, from which `start_from` trains it further."""
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     with replacing(path) as beside:
         torch.save({"format": FORMAT, "network": network.name, "weights": weights}, beside)
 
 
 def read_network(network: Network, path: Path) -> None:
-    """Give a network the weights that `write_network` kept. Raises TrainingError if they are not of such a one."""
+    """Load the weights that `write_network` wrote. Raises TrainingError if they are those of another architecture."""
     state = _read(path, "network")
     try:
         if state["network"] != network.name:
@@ -134,7 +134,7 @@ def _read(path: Path, what: str) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if not isinstance(state, dict):
             raise TypeError("it holds something else")
-    except Exception as error:  # whatever a damaged file makes of the unpickler
+    except Exception as error:  # a damaged file can make the unpickler raise anything
         raise TrainingError(
             f"{printable(path)} is no readable {what}: it is cut off, damaged, or something else. Remove it to start "
             "again."

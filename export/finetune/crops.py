@@ -1,7 +1,7 @@
-"""What an epoch is made of: which photos, in which batches, and what each photo's random crop looks like.
+"""The samples of an epoch: which photos, in which batches, and the random crop of each.
 
-Every draw comes from (seed, epoch, number of the sample) alone: the same crop is drawn again in another process, in a
-resumed run, and whatever else is in its batch.
+Every draw depends on (seed, epoch, number of the sample) alone: another process, a resumed run or another batch draws
+the same crop.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from torch.utils.data import Dataset
 from export.finetune.pixels import Pixels
 from export.finetune.settings import Settings
 
-# Words that keep the random numbers of one purpose from those of another.
+# Seeds that keep the random numbers of different purposes apart.
 _ORDER, _CROP = 1, 2
-# A photo that is shown small takes this part of the picture's side.
+# A photo that is shown small takes this share of the side of the picture.
 SMALL = (0.3, 0.7)
-# The least share of a scene that is seen around it.
+# The smallest share of a scene that is shown around it.
 SCENE_SCALE = 0.3
 
 
 @dataclass(frozen=True)
 class Samples:
-    """Photos of an epoch: their rows in the array of pixels int64 [N], their classes int64 [N], and the least share of
-    each that a crop shows, float64 [N]."""
+    """Photos of an epoch: their rows in the array of pixels int64 [N], their classes int64 [N], and the smallest
+    share of each that a crop shows, float64 [N]."""
 
     rows: NDArray[np.int64]
     targets: NDArray[np.int64]
@@ -44,7 +44,7 @@ class Samples:
 def samples(pixels: Pixels, settings: Settings, epoch: int) -> Samples:
     """Photos of the classes, each once or by `balance`, and photos of none until they are `none_share` of the epoch.
 
-    If there are fewer than are wanted, they are repeated; if there are more, other ones come in each epoch.
+    If there are fewer than needed, they are repeated; if there are more, each epoch shows different ones.
     """
     targets, labels = pixels.targets, len(pixels.photos.labels)
     own, none = np.flatnonzero(targets < labels), np.flatnonzero(targets == labels)
@@ -58,7 +58,7 @@ def samples(pixels: Pixels, settings: Settings, epoch: int) -> Samples:
 
 
 def balanced(own: NDArray[np.int64], kinds: Sequence[str], power: float, epoch: int) -> NDArray[np.int64]:
-    """As many of the photos `own` as they are, from each kind in proportion to its size to this power (Mahajan et al.
+    """As many rows as `own` has, drawn from each kind in proportion to its size to this power (Mahajan et al.
     2018, arXiv:1805.00932, with the square root)."""
     names, numbers, counts = np.unique(np.array(kinds), return_inverse=True, return_counts=True)
     wanted = np.round(len(own) * counts**power / (counts**power).sum()).astype(int)
@@ -69,7 +69,7 @@ def balanced(own: NDArray[np.int64], kinds: Sequence[str], power: float, epoch: 
 
 
 def _even(among: int, count: int, epoch: int) -> NDArray[np.int64]:
-    """Numbers of so many photos, spread evenly, since they are sorted by kind; other ones in each epoch."""
+    """Evenly spaced numbers of photos, since they are sorted by kind; different ones in each epoch."""
     return (np.arange(count) * among // max(count, 1) + epoch) % among
 
 
@@ -84,12 +84,12 @@ def scene_rows(pixels: Pixels, settings: Settings) -> NDArray[np.int64]:
 
 
 def none_count(own: int, settings: Settings) -> int:
-    """How many photos of none an epoch shows beside so many of the classes."""
+    """How many photos of none an epoch shows, given how many of the classes."""
     return max(1, round(own * settings.none_share / (1 - settings.none_share)))
 
 
 class Batches:
-    """Numbers of samples, batch by batch, in an order that is drawn anew for each epoch: a batch sampler.
+    """A batch sampler: numbers of samples, batch by batch, in a new random order for each epoch.
 
     All samples are used, in batches of nearly the same size, so that even two photos make a batch. Several processes
     share each batch.
@@ -100,7 +100,7 @@ class Batches:
     ) -> None:
         order = np.random.default_rng((seed, epoch, _ORDER)).permutation(count)
         parts = np.array_split(order, max(1, round(count / batch_size)))
-        # Where a batch has fewer photos than there are processes, some of them see the same photo.
+        # If a batch has fewer photos than there are processes, some of them get the same photo.
         self.parts = [np.resize(part, max(len(part), processes))[process::processes] for part in parts]
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -111,7 +111,7 @@ class Batches:
 
 
 class Crops(Dataset[tuple[Tensor, int, Tensor]]):
-    """One random crop a sample: uint8 [3, size, size], its class, and how to recolour it, float32 [3]."""
+    """One random crop for each sample: uint8 [3, size, size], its class, and its colour factors, float32 [3]."""
 
     def __init__(
         self, pixels: Pixels, samples: Samples, size: int, settings: Settings, epoch: int,
@@ -150,7 +150,7 @@ class Crops(Dataset[tuple[Tensor, int, Tensor]]):
 
 
 class Whole(Dataset[tuple[Tensor, int]]):
-    """Every photo once and uncropped, uint8 [3, size, size], with its class: as it is seen when the model is served."""
+    """Every photo once and uncropped, uint8 [3, size, size], with its class, as the served model gets it."""
 
     def __init__(self, pixels: Pixels, size: int) -> None:
         self.pixels, self.size = pixels, size

@@ -1,4 +1,4 @@
-"""Which processors train, and in which precision. Lightning Fabric owns devices and distribution."""
+"""Devices and precision of the training. Lightning Fabric handles devices and distribution."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from lightning_fabric import Fabric
 
-# Flags of processors that multiply bfloat16 themselves. Where that is emulated, a step takes ten times as long.
+# Flags of processors with native bfloat16. Emulated, a step takes ten times as long.
 _BFLOAT16 = {"avx512_bf16", "amx_bf16"}
 
 
@@ -30,6 +30,6 @@ def _processor_has_bfloat16(cpuinfo: Path) -> bool:
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return False  # not Linux: nobody says
+        return False  # not Linux: unknown
     flags = next((line.split(":", 1)[1].split() for line in lines if line.startswith("flags")), [])
     return not _BFLOAT16.isdisjoint(flags)

@@ -17,10 +17,11 @@ from export.finetune.settings import Settings
 
 
 class Learner(nn.Module):
-    """Normalised photos float [N, 3, S, S] to one logit a label, float [N, K].
+    """Normalised photos float [N, 3, S, S], or the output of the first `given` blocks, to one logit for each label,
+    float [N, K].
 
-    The head is there to train the network and is thrown away then: what is served gets one of its own, fitted on the
-    int8 features (export/head.py). Until `fit_head` it gives every label the same logit.
+    The head is needed only for training and is discarded: the served model gets another one, fitted on the
+    int8 features (export/head.py). Before `fit_head` every label has the same logit.
     """
 
     mean: Tensor
@@ -30,6 +31,7 @@ class Learner(nn.Module):
         super().__init__()
         channels = sum(network.parts)
         self.network = network
+        self.given = 0
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
         self.head = nn.Linear(channels, labels)
@@ -37,8 +39,13 @@ class Learner(nn.Module):
         nn.init.zeros_(self.head.bias)
         self._still = _freeze(network, settings)
 
-    def forward(self, photos: Tensor) -> Tensor:
-        logits: Tensor = self.head((self.network(photos).mean(dim=(2, 3)) - self.mean) / self.scale)
+    def pooled(self, x: Tensor) -> Tensor:
+        """The network's features, averaged over the photo, float [N, C]."""
+        maps: Tensor = self.network.rest(x, self.given) if self.given else self.network(x)
+        return maps.mean(dim=(2, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head((self.pooled(x) - self.mean) / self.scale)
         return logits
 
     def train(self, mode: bool = True) -> Learner:
@@ -51,7 +58,7 @@ class Learner(nn.Module):
     def fit_head(self, pooled: NDArray[np.float32], targets: NDArray[np.int64], c: float) -> None:
         """Begin with a fitted head on the pooled features [N, C] of the training photos.
 
-        A random head would at first pull good features out of shape (Kumar et al. 2022, arXiv:2202.10054).
+        A random head would at first distort good features (Kumar et al. 2022, arXiv:2202.10054).
         """
         mean, scale, first = pooled.mean(axis=0), np.ones(pooled.shape[1], np.float32), 0
         for channels in self.network.parts:
@@ -66,12 +73,16 @@ class Learner(nn.Module):
             self.head.bias.copy_(torch.from_numpy(head.bias))
 
 
+def frozen_blocks(network: Network, settings: Settings) -> int:
+    """How many of the first blocks are left as they are, the stem with them; -1 if not even the stem is."""
+    blocks = len(network.layers()) - 2
+    return -1 if settings.unfreeze == "all" else max(0, blocks - int(settings.unfreeze))
+
+
 def _freeze(network: Network, settings: Settings) -> list[nn.Module]:
     """Leave only the last blocks to be trained; return the modules that are to stay in evaluation mode."""
-    layers = network.layers()
-    blocks = len(layers) - 2
-    count = blocks + 1 if settings.unfreeze == "all" else min(int(settings.unfreeze), blocks)
-    still = [module for layer in layers[: blocks + 1 - count] for module in layer]
+    count = frozen_blocks(network, settings)
+    still = [module for layer in network.layers()[: count + 1] for module in layer]
     for module in still:
         module.requires_grad_(False)
     if settings.norm == "frozen":
@@ -80,9 +91,9 @@ def _freeze(network: Network, settings: Settings) -> list[nn.Module]:
 
 
 def parameter_groups(learner: Learner, settings: Settings) -> list[dict[str, Any]]:
-    """Groups for the optimizer, each with the highest learning rate it is to have, `most`.
+    """Parameter groups for the optimizer; `most` is the highest learning rate of each.
 
-    Norms and biases are not decayed: that would pull the features to zero, not regularise them.
+    Norms and biases have no weight decay: it would pull the features to zero, not regularise them.
     """
     groups = []
     for module, rate in (

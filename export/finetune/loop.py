@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader
@@ -20,11 +21,11 @@ from tqdm import tqdm
 
 from api._classifier import available_cpus
 from export.files import write_text
-from export.finetune import checkpoint
+from export.finetune import checkpoint, frozen
 from export.finetune.augment import recolour
 from export.finetune.checkpoint import Identity, TrainingError
 from export.finetune.crops import Batches, Crops, Whole, samples
-from export.finetune.learner import Learner, averaged, parameter_groups
+from export.finetune.learner import Learner, averaged, frozen_blocks, parameter_groups
 from export.finetune.network import Network, with_none
 from export.finetune.pixels import Pixels
 from export.finetune.schedule import Clock, rate
@@ -33,14 +34,18 @@ from export.finetune.settings import Settings
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.jsonl"
-# How often the loss is looked at; on a GPU each look waits for it.
+# How often the loss is read; on a GPU each read waits for it.
 STEPS_TO_LOOK = 20
-# The head that is trained along begins fitted on so many photos.
+# The head for the training starts fitted on this many photos.
 FIRST_PHOTOS = 2000
+# The blocks that are not trained are quantized on so many crops.
+CALIBRATION_PHOTOS = 256
+# The folder in a run's where decoded photos lie while it trains, and other things that are not kept.
+PIXELS = "pixels"
 
 
 class Loop:
-    """One training, in each of the processes that share it."""
+    """One training, in each of its processes."""
 
     def __init__(
         self, fabric: Fabric, chosen: Settings, network: Network, train: Pixels, val: Pixels, out: Path,
@@ -51,18 +56,20 @@ class Loop:
         self.none = bool((train.targets == len(train.photos.labels)).any())
         learner: Any = Learner(network, len(train.photos.labels), chosen)
         self.bare: Learner = learner.to(memory_format=torch.channels_last)
+        self.frozen: dict[int, InferenceSession] = {}
         self.epoch, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
         self.clock = Clock(chosen)
 
     def start(self, state: dict[str, Any]) -> None:
-        """Begin, or go on from a checkpoint's state."""
+        """Start, or resume from a checkpoint's state."""
+        self._prepare_frozen()
         fitted = not state and (not self.settings.network or self.settings.start_from)
         if fitted and self.fabric.is_global_zero:
             self._fit_head()
         optimizer = torch.optim.AdamW(parameter_groups(self.bare, self.settings))
         self.learner, self.optimizer = self.fabric.setup(self.bare, optimizer)
-        # Now that all processes have the first one's weights.
+        # Only now do all processes have the weights of the first one.
         self.average = averaged(self.bare, self.settings.ema_decay).to(self.fabric.device)
         if state:
             self.bare.load_state_dict(state["learner"])
@@ -70,6 +77,23 @@ class Loop:
             self.optimizer.load_state_dict(state["optimizer"])
             self.epoch, self.seconds = int(state["epoch"]), float(state["seconds"])
             self.history = json.loads(state["history"])
+
+    def _prepare_frozen(self) -> None:
+        """On a CPU, let the blocks that are not trained be an int8 graph for each input size."""
+        blocks = min(frozen_blocks(self.bare.network, self.settings), self.bare.network.separable)
+        if blocks < 1 or self.fabric.device.type != "cpu":
+            return
+        for size in {size for size, _ in self.settings.sizes}:
+            path = self.out / PIXELS / f"frozen-{size}.onnx"
+            if self.fabric.is_global_zero and not path.exists():
+                log.info("quantizing the %d blocks that are not trained, for %d pixels", blocks, size)
+                shown = Crops(self.pixels, samples(self.pixels, self.settings, 0), size, self.settings, 0)
+                some = np.linspace(0, len(shown) - 1, min(len(shown), CALIBRATION_PHOTOS)).astype(int)
+                pixels = torch.stack([shown[int(i)][0] for i in some]).permute(0, 2, 3, 1).numpy()
+                frozen.make(self.bare.network.eval(), blocks, path, np.ascontiguousarray(pixels))
+            self.fabric.barrier()
+            self.frozen[size] = frozen.load(path)
+        self.bare.given = blocks
 
     def network(self) -> Network:
         """The averaged network, on the CPU, ready to be exported."""
@@ -152,10 +176,13 @@ class Loop:
         return with_none(logits.float()) if self.none else logits.float()
 
     def _ready(self, pixels: Tensor) -> Tensor:
-        return self.bare.network.normalise(pixels).contiguous(memory_format=torch.channels_last)
+        """Pixels 0 to 255 as the learner takes them."""
+        graph = self.frozen.get(pixels.shape[-1])
+        x = frozen.run(graph, pixels.float()) if graph else self.bare.network.normalise(pixels)
+        return x.contiguous(memory_format=torch.channels_last)
 
     def _loader(self, dataset: Any, batches: Any) -> Any:
-        # On the CPU the loader shares the cores with the training: workers would only cost. A GPU must be fed.
+        # On the CPU, workers of the loader would compete with the training for the cores. A GPU needs them.
         workers = 0 if self.fabric.device.type == "cpu" else min(12, available_cpus())
         loader = DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=workers > 0)
         return self.fabric.setup_dataloaders(loader, use_distributed_sampler=False)
@@ -163,12 +190,12 @@ class Loop:
     @torch.no_grad()
     def _evaluate(self, size: int) -> dict[str, float]:
         """Accuracy on val's whole photos, and how often photos of none of the classes look like none."""
-        network = self.average.module.eval()
+        learner = self.average.module.eval()
         # Right, photos of labels, seen as none, photos of none, sum of losses.
         totals = torch.zeros(5, device=self.fabric.device)
         for pixels, targets in self._whole(self.val, size):
             with self.fabric.autocast():
-                logits = network(self._ready(pixels)).float()
+                logits = learner(self._ready(pixels)).float()
             own = targets < logits.shape[1]
             none = (logits.logsumexp(1) < 0) & ~own
             counted = slice(None) if self.none else own
@@ -192,16 +219,15 @@ class Loop:
 
     @torch.no_grad()
     def _fit_head(self) -> None:
-        """Give the head to train with a fitted start."""
+        """Start the head for the training with fitted weights."""
         log.info("fitting a first head on the features of the network as it is")
-        network = self.bare.network.to(self.fabric.device).eval()
+        learner = self.bare.to(self.fabric.device).eval()
         whole = Whole(self.pixels, self.settings.size_at(0))
-        # A start need not be good: so many photos, evenly chosen, make one that is.
+        # This many photos, evenly spaced, make a start that is good enough.
         some = np.linspace(0, len(whole) - 1, min(len(whole), FIRST_PHOTOS)).astype(int)
         pooled: list[NDArray[np.float32]] = []
         step = 2 * self.settings.batch_size
         for first in tqdm(range(0, len(some), step), "first features", mininterval=1.0):
             photos = torch.stack([whole[i][0] for i in some[first : first + step]])
-            maps = network(self._ready(photos.to(self.fabric.device)))
-            pooled.append(maps.mean(dim=(2, 3)).cpu().numpy())
+            pooled.append(learner.pooled(self._ready(photos.to(self.fabric.device))).cpu().numpy())
         self.bare.fit_head(np.concatenate(pooled), self.pixels.targets[some], self.c)

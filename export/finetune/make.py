@@ -1,5 +1,5 @@
-"""A network to a body: the directory that heads are fitted on (export/body). Also the command that made the bodies in
-model/bodies."""
+"""Makes a body, the directory that heads are fitted on (export/body), from a network. Also the command that made the
+bodies in model/bodies."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def make(
 ) -> bodies.Body:  # fmt: skip
     """Write a body: the network in int8, its features' normalisation, and the features of the negatives.
 
-    It is calibrated on an even choice of the `typical` photos. There may be no negatives. Given a body as negatives,
-    of which this one descends, its normalisation and its negatives' features are taken over.
+    It is calibrated on evenly spaced `typical` photos. There may be no negatives. If the negatives are a body, from
+    which this one was trained, its normalisation and the features of its negatives are copied.
     """
     directory.mkdir(parents=True, exist_ok=True)
     pixels = _decode(spread(typical, CALIBRATION_PHOTOS), size)
@@ -102,7 +102,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 
 def spread(photos: Photos, most: int) -> Photos:
-    """So many photos, evenly over those given, which are sorted by kind."""
+    """This many photos, evenly spaced among those given, which are sorted by kind."""
     return photos.take([int(i) for i in np.linspace(0, len(photos) - 1, min(most, len(photos)))])
 
 

@@ -1,8 +1,8 @@
-"""The networks that can be trained: what they have in common, and the residual CNN. Knows nothing of training or files.
+"""The networks that can be trained: their common interface, and the residual CNN. Independent of training and files.
 
 "None of the classes" needs no output of its own: a softmax does not change when the same number is added to all
-logits, so the logit of none is fixed at zero and the labels' logits are measured against it. That is multinomial
-logistic regression with none as its reference class.
+logits, so the logit of none is fixed at zero. That is multinomial logistic regression with none as its reference
+class.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ class Network(nn.Module):
     """Normalised photos float [N, 3, S, S] to feature maps float [N, C, h, w]; a head takes their mean over h and w.
 
     Attributes:
-        name: what body.pt calls it.
-        description: the same for people.
+        name: its name in body.pt.
+        description: its name for people.
         pixel_mean, pixel_std: a photo is normalised as (pixel - pixel_mean) / pixel_std.
-        parts: channels that belong together, in order; together they are C. A body's features are scaled part by part.
+        parts: how many channels each part has, in order; their sum is C. A body's features are scaled part by part.
+        separable: the largest number of blocks that `first` may run.
     """
 
     name: str
@@ -33,19 +34,32 @@ class Network(nn.Module):
     pixel_mean: float
     pixel_std: float
     parts: tuple[int, ...]
+    separable: int
 
     def layers(self) -> Sequence[Sequence[nn.Module]]:
         """The stem, the blocks, and what follows the last block (perhaps nothing), from input to output."""
         raise NotImplementedError
 
+    def first(self, photos: Tensor, blocks: int) -> Tensor:
+        """What the stem and the first `blocks` blocks make of normalised photos."""
+        raise NotImplementedError
+
+    def rest(self, x: Tensor, blocks: int) -> Tensor:
+        """The features that the blocks after the first `blocks` make of what these gave."""
+        raise NotImplementedError
+
+    def forward(self, photos: Tensor) -> Tensor:
+        """Normalised photos to features."""
+        return self.rest(self.first(photos, 0), 0)
+
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Pixels 0..255 of any type to what the network takes."""
+        """Pixels 0..255 of any type to the input of the network."""
         return (pixels.float() - self.pixel_mean) / self.pixel_std
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a residual CNN is made of: the stem (kernel and stride), then stages of residual blocks."""
+    """The layers of a residual CNN: the stem (kernel and stride), then stages of residual blocks."""
 
     stem_width: int
     stem_kernel: int
@@ -80,7 +94,7 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(
                 nn.Conv2d(channels_in, channels, 1, stride, bias=False), nn.BatchNorm2d(channels)
             )
-        # Blocks start as their shortcuts: deep networks train faster from there (Goyal et al. 2017, arXiv:1706.02677).
+        # Blocks start as identity: deep networks train faster from there (Goyal et al. 2017, arXiv:1706.02677).
         nn.init.zeros_(self.norm2.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,7 +103,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCNN(Network):
-    """A residual CNN, freshly initialised from torch's random numbers. Its features are its last block's."""
+    """A residual CNN with random weights. Its features are the output of its last block."""
 
     pixel_mean, pixel_std = PIXEL_MEAN, PIXEL_STD
 
@@ -110,6 +124,7 @@ class ResidualCNN(Network):
                 blocks.append(ResidualBlock(width, channels, stride=2 if stage > 0 and block == 0 else 1))
                 width = channels
         self.blocks = nn.Sequential(*blocks)
+        self.separable = len(blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -117,8 +132,12 @@ class ResidualCNN(Network):
     def layers(self) -> Sequence[Sequence[nn.Module]]:
         return [(self.stem,), *((block,) for block in self.blocks), ()]
 
-    def forward(self, photos: Tensor) -> Tensor:
-        features: Tensor = self.blocks(self.stem(photos))
+    def first(self, photos: Tensor, blocks: int) -> Tensor:
+        x: Tensor = self.blocks[:blocks](self.stem(photos))
+        return x
+
+    def rest(self, x: Tensor, blocks: int) -> Tensor:
+        features: Tensor = self.blocks[blocks:](x)
         return features
 
 
@@ -128,5 +147,5 @@ def with_none(logits: Tensor) -> Tensor:
 
 
 def parameter_count(network: nn.Module) -> int:
-    """How many numbers were learned."""
+    """How many parameters were learned."""
     return sum(parameter.numel() for parameter in network.parameters())

@@ -24,9 +24,9 @@ from export.photos.find import Photos
 
 # Part of the key: raise it when decoding changes.
 FORMAT = 1
-# So many unreadable photos are named.
+# How many unreadable photos are named.
 MOST_NAMED = 10
-# So many photos are handed to the threads together: what waits for the disk stays small.
+# How many photos are handed to the threads together, which bounds the memory of those that wait for the disk.
 CHUNK = 64
 
 
@@ -52,7 +52,7 @@ class Pixels:
 
     @property
     def digest(self) -> str:
-        """Changes with the photos' content or classes, and not with where they lie or what their files are called."""
+        """A digest of the content and classes of the photos. It does not depend on their paths."""
         lines = sorted(
             f"{digest} {target}" for digest, target in zip(self.digests, self.photos.targets, strict=True)
         )
@@ -60,9 +60,9 @@ class Pixels:
 
 
 def load(photos: Photos, size: int, folder: Path, name: str, say: Callable[[str], None]) -> Pixels:
-    """The photos as squares of `size` pixels, from `folder/name.npy` if it holds just these, else decoded into it.
+    """The photos as squares of `size` pixels, from `folder/name.npy` if it holds exactly these, else decoded into it.
 
-    Unreadable photos are left out and told to `say`. Raises ExportError when none can be read, or the disk is full.
+    Unreadable photos are left out and reported to `say`. Raises ExportError when none can be read, or the disk is full.
     """
     array_path, facts_path = folder / f"{name}.npy", folder / f"{name}.json"
     key = _key(photos, size)
@@ -85,7 +85,7 @@ def load(photos: Photos, size: int, folder: Path, name: str, say: Callable[[str]
 
 
 def _key(photos: Photos, size: int) -> str:
-    """Changes with the files, the order they come in, and the size; labels do not matter here."""
+    """A key of the files, their order, and the size; labels do not matter here."""
     key = hashlib.sha256(f"{FORMAT} {size}".encode())
     for path in photos.paths:
         try:
@@ -141,7 +141,10 @@ def _decode_one(path: Path, size: int) -> tuple[str, NDArray[np.uint8]] | str:
 
 
 def _check_space(path: Path, size: int) -> None:
-    """Raise ExportError where the array has no room: writing to a mapped file on a full disk would kill the process."""
+    """Raise ExportError if the disk has no room for the array.
+
+    Writing to a mapped file on a full disk would kill the process.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(path.parent).free
     if free < size:

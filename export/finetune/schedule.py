@@ -1,4 +1,4 @@
-"""How the learning rate moves, and how long a training will take."""
+"""The learning rate schedule, and a forecast of the time that a training takes."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import time
 
 from export.finetune.settings import Settings
 
-# The time of so many steps, after the first one, tells how long the training will take.
+# The time of this many steps, after the first one, is the basis of the forecast.
 STEPS_TO_FORECAST = 3
 
 
 class Clock:
-    """Finds out once how long the training will take."""
+    """Forecasts, once, how long the training will take."""
 
     def __init__(self, chosen: Settings) -> None:
         self.settings = chosen
         self.started, self.steps = 0.0, 0
 
     def step(self, epoch: int, step: int, steps: int) -> str:
-        """Count a step that is done; return a sentence when it is known. The first step, which allocates and compiles,
-        is not timed."""
+        """Count a finished step; return a sentence once the forecast is known. The first step, which allocates and
+        compiles, is not timed."""
         self.steps += 1
         if self.steps == 1:
             self.started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What the [finetune] table of a recipe may say."""
+"""The settings in the [finetune] table of a recipe."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SMALLEST = 32
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that decides how a network is trained, beside the photos.
+    """Everything apart from the photos that determines how a network is trained.
 
     Attributes:
         network: an architecture of export/finetune/network.py to train from random weights; empty for the recipe's
@@ -29,19 +29,19 @@ class Settings:
             look larger in random crops than in whole photos (Touvron et al. 2019, arXiv:1906.06423).
         balance: where photos come from several folders, a folder of n is shown in proportion to n to this power: 1
             shows every photo once an epoch, 0 all folders alike.
-        learning_rate: the highest one of the body, after the warm-up.
-        head_learning_rate: the same of the head that is trained along, and thrown away.
-        weight_decay: of weights; norms and biases have none.
+        learning_rate: the highest learning rate of the body, after the warm-up.
+        head_learning_rate: the same for the head that is trained with the body and then discarded.
+        weight_decay: for weights; norms and biases have none.
         warmup: share of the training in which the learning rate rises.
-        crop_scale: the least share of a photo that a crop shows.
+        crop_scale: the smallest share of a photo that a crop shows.
         none_crop_scale: the same for photos of none of the classes.
-        none_share: photos of none are repeated, or left out by turns, until they are this share of an epoch.
+        none_share: the share of photos of none in an epoch; they are repeated or take turns to reach it.
         zoom_out: share of the photos that are shown small, at 0.3 to 0.7 of the side, in a photo of `scenes`. Those of
-            none as well, so that the edge of what was put in says nothing.
+            none as well, so that the network cannot learn from the pasted edge.
         scenes: kinds of photos of none (their folders' names) that show places.
         colour: how much brightness, contrast and saturation change.
         label_smoothing: share of a photo's label that is spread over all classes.
-        ema_decay: of the exponential moving average of the weights, which is what is kept.
+        ema_decay: decay of the exponential moving average of the weights; the average is what is kept.
     """
 
     network: str = ""
@@ -89,7 +89,7 @@ class Settings:
         raise ValueError("the epoch is past the end of the schedule")
 
     def as_json(self) -> str:
-        """All settings, to compare two runs by."""
+        """All settings, to compare two runs."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 

@@ -1,4 +1,4 @@
-"""A network to the float32 graph of a body: `pixels` uint8 [N, S, S, 3] to `features` float32 [N, C, h, w]."""
+"""Exports a network to the float32 graph of a body: `pixels` uint8 [N, S, S, 3] to `features` float32 [N, C, h, w]."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from export.errors import ExportError
 from export.finetune.network import Network
 
 OPSET = 18
-# PyTorch and onnxruntime add up the same float32 numbers in another order; more than this share of the largest feature
-# is another function.
+# PyTorch and onnxruntime add float32 numbers in different orders. A difference of more than this share of the largest
+# feature means that the graph computes something else.
 TOLERANCE = 1e-4
 
 
@@ -36,7 +36,7 @@ def export(network: Network, size: int, path: Path) -> None:
     Raises ExportError when the graph does not compute what PyTorch does.
     """
     whole = _FromPixels(network).eval()
-    # Two, because the exporter would take a batch of one for a constant.
+    # A batch of two: the exporter would treat a batch of one as a constant.
     example = torch.zeros((2, size, size, 3), dtype=torch.uint8)
     program = torch.onnx.export(
         whole, (example,), input_names=["pixels"], output_names=["features"], opset_version=OPSET, dynamo=True,
@@ -57,7 +57,7 @@ def export(network: Network, size: int, path: Path) -> None:
 
 
 def _forget_origin(path: Path) -> None:
-    """Remove the exporter's stack traces from the file: they name folders of this machine and weigh 40 kB."""
+    """Remove the exporter's stack traces from the file: they name folders of this machine and take 40 kB."""
     model = onnx.load(str(path))
     graph = model.graph
     for part in (
@@ -75,7 +75,7 @@ def _forget_origin(path: Path) -> None:
 
 
 def _patterns(size: int) -> NDArray[np.uint8]:
-    """Smooth blobs and noise, uint8 [4, size, size, 3]: noise alone would exercise one corner of the network."""
+    """Smooth blobs and noise, uint8 [4, size, size, 3]: noise alone would exercise a small part of the network."""
     random = np.random.default_rng(0)
     coarse = torch.from_numpy(random.integers(0, 256, (3, 3, 8, 8)).astype(np.float32))
     smooth = nn.functional.interpolate(coarse, (size, size), mode="bicubic").clamp(0, 255)

@@ -1,4 +1,4 @@
-"""Trains a network on the photos and makes a body of it, on which a head is fitted like on any other.
+"""Trains a network on the photos and makes a body of it; a head is then fitted as on any other body.
 
 Result: EfficientNet-Lite0 trained further on 563 photos of six kinds of rubbish, 4 epochs at 224 pixels
 (export/recipes/finetune.toml), as int8 with a fitted head: 86.1 % of 404 test photos (95 % interval 82.4 to 89.1)
@@ -27,7 +27,7 @@ from export.files import printable
 from export.finetune import checkpoint, devices, make, pretrained, settings
 from export.finetune.checkpoint import Identity, TrainingError
 from export.finetune.crops import none_count
-from export.finetune.loop import Loop
+from export.finetune.loop import PIXELS, Loop
 from export.finetune.network import Network, ResidualCNN, parameter_count
 from export.finetune.pixels import Pixels
 from export.finetune.pixels import load as load_pixels
@@ -37,14 +37,14 @@ from export.recipe import Recipe, RecipeError
 
 log = logging.getLogger(__name__)
 
-PIXELS, BODY = "pixels", "body"
+BODY = "body"
 
 
 def train_body(
     recipe: Recipe, found: Found, others: Found, out: Path, command: str = "", resume: bool = False,
     device_count: int | str = "auto", say: Callable[[str], None] = log.info,
 ) -> Body:  # fmt: skip
-    """Train by the recipe's [finetune] table; return the body, which lies in `out/body`.
+    """Train as the recipe's [finetune] table says; return the body, which is written to `out/body`.
 
     Writes into `out`: `last.ckpt` and `metrics.jsonl` after every epoch, each whole or not at all; `body.pt` at the
     end, the network's averaged weights, for a recipe's `start_from`. `others` are photos of none of the classes, if
@@ -62,7 +62,7 @@ def train_body(
         say(f"there is no {printable(last)} to resume: training starts at the beginning")
         resume = False
     for left in (*out.glob(f".{last.stem}.*.part*"), *(out / PIXELS).glob(".*.part*")):
-        left.unlink(missing_ok=True)  # by a process that was killed
+        left.unlink(missing_ok=True)  # left by a process that was killed
     torch.manual_seed(chosen.seed)
     network = _network(recipe, chosen)
     train, val = _decode(found, others, network, chosen, out, say)
@@ -103,9 +103,9 @@ def _network(recipe: Recipe, chosen: Settings) -> Network:
 def _decode(
     found: Found, others: Found, network: Network, chosen: Settings, out: Path, say: Callable[[str], None]
 ) -> tuple[Pixels, Pixels]:
-    """Pixels to train on and to look at after each epoch, of none of the classes as well."""
+    """Pixels for the training and for the evaluation after each epoch, of the classes and of none."""
     own, none = found.splits["train"], others.splits.get("train", Photos(found.labels))
-    # More than the epochs will show need not be decoded.
+    # No need to decode more than the epochs will show.
     none = make.spread(none, chosen.epochs * none_count(len(own), chosen))
     splits = [own + none, found.splits["val"] + others.splits.get("val", Photos(found.labels))]
     train = load_pixels(splits[0], chosen.stored_size, out / PIXELS, "train", say)
@@ -132,10 +132,11 @@ def _decode(
 
 
 def _negatives(recipe: Recipe, chosen: Settings, others: Found, say: Callable[[str], None]) -> Photos | Body:
-    """What the body is to know of other things. `others` are not among it: fitting the head adds them.
+    """The negatives of the new body. `others` are not among them: fitting the head adds them.
 
-    Nobody has the photos of the pretrained body's negatives to show them to the trained one. But their old features are
-    near enough: with them, the head of the result above rejected 86 % of the photos of none, without them 11 %.
+    The photos of the pretrained body's negatives are not available, so the trained body cannot process them. Their old
+    features are close enough: with them, the head of the result above rejected 86 % of the photos of none, without
+    them 11 %.
     """
     if chosen.network:
         if not len(others.splits.get("train", ())):

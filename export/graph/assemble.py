@@ -1,7 +1,7 @@
-"""A body and a head to the ONNX graph that is served: everything numeric between pixels and answers lies inside it.
+"""Assembles the ONNX graph that is served from a body and a head: all arithmetic between pixels and answers.
 
 Input `pixels` uint8 [N, S, S, 3] RGB. Outputs `probabilities` float32 [N, K], softmax over the labels; `recognized`
-float32 [N], one less the probability of none of them; `heatmap` float32 [N, K, h, w], class activation maps.
+float32 [N], one minus the probability of "none of these"; `heatmap` float32 [N, K, h, w], class activation maps.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def assemble(body: Body, head: Head, temperature: float) -> bytes:
             helper.make_node("ReduceMean", [features, "spatial_axes"], ["pooled"], keepdims=0),
             helper.make_node("Gemm", ["pooled", "head_weights", "head_bias"], ["logits"], transB=1),
             helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-            # The logit of none is zero, so one less its probability is the sigmoid of the others' log-sum-exp.
+            # The logit of none is zero, so one minus its probability is the sigmoid of the others' log-sum-exp.
             helper.make_node("ReduceLogSumExp", ["logits", "label_axis"], ["any_label"], keepdims=0),
             helper.make_node("Sigmoid", ["any_label"], ["recognized"]),
             *_evidence(features),

@@ -1,6 +1,6 @@
 """The float32 graph of a body to int8: static, per channel, calibrated on typical photos.
 
-Pixels are whole numbers on a line already: the first convolution takes them as they are.
+The first convolution reads the uint8 pixels themselves: they are quantized already.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from onnxruntime.quantization import (
 )
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-# Relu and Clip vanish: a convolution that rounds to 0..255 cuts at zero anyway, and at the most it was seen to reach.
+# Relu and Clip are left out: a convolution with outputs 0..255 clips at zero and at the calibrated maximum anyway.
 QUANTIZED_OPERATORS = ["Conv", "Add", "MaxPool", "Relu", "Clip"]
 BATCH = 16
-# From the pixels to the first convolution in the exporter's graph, and when it is quantized.
+# The operators from the pixels to the first convolution: in the exporter's graph, and after quantization.
 _PLAIN = ("Transpose", "Cast", "Sub", "Div")
 _QUANTIZED = (*_PLAIN, "QuantizeLinear", "DequantizeLinear", "Conv")
 
@@ -48,9 +48,9 @@ def quantize(
     The graph begins with (pixel - pixel_mean) / pixel_std.
 
     Weights keep seven of their eight bits: processors without VNNI add two products in 16 bits and would overflow
-    with eight, and nobody knows where the file will run.
+    with eight, and the file may run on any of them.
     """
-    # onnxruntime logs advice to the root logger that is followed here already.
+    # onnxruntime logs advice that is followed here already.
     logging.getLogger().addFilter(_advice)
     try:
         with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ def quantize(
             scaled = _from_pixels(onnx.load(str(prepared)).graph, _PLAIN)[-1].output[0]
             pixels_own = {
                 "scale": np.array(1 / pixel_std, np.float32),
-                # A mean between two pixel values is rounded: half a step of brightness moves no answer.
+                # The mean is rounded to a whole pixel value: half a step of brightness changes no answer.
                 "zero_point": np.array(round(pixel_mean), np.uint8),
             }
             quantize_static(
@@ -94,7 +94,7 @@ def merge_columns(filters: np.ndarray, stride: int, padding: int) -> tuple[np.nd
 
 
 def _take_pixels(graph: GraphProto) -> None:
-    """Let the first convolution read the uint8 pixels themselves, where they lie.
+    """Let the first convolution read the uint8 pixels directly.
 
     The graph makes float32 of every pixel and rounds that to 256 steps again: the pixels' own steps, by the scale they
     were given. And onnxruntime has no fast kernel for three channels, but has one for three times a stride of 4; to

@@ -1,4 +1,4 @@
-"""Figures that follow from a model's answers; shares are 0 to 1, intervals 95 %."""
+"""Metrics of a model's answers. Shares are 0 to 1, intervals are 95 %."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from export.measure.scores import Scores
 
 BINS = 15
-# Shares of the labels' photos rejected, at which the rejection of all others is compared between models.
+# False rejection rates at which the OOD rejection rates of models are compared.
 OPERATING_POINTS = (0.005, 0.01, 0.03)
 _Z95 = 1.959964
 
@@ -42,7 +42,7 @@ def reliability(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64
 
 
 def expected_calibration_error(scores: Scores) -> float:
-    """How far confidence and accuracy lie apart, on average (Naeini et al. 2015; Guo et al. 2017)."""
+    """Mean difference between confidence and accuracy (Naeini et al. 2015; Guo et al. 2017)."""
     confidence, accuracy, counts = reliability(scores)
     return float(np.nansum(np.abs(confidence - accuracy) * counts) / counts.sum())
 
@@ -63,7 +63,7 @@ def bootstrap_ece(scores: Scores, rounds: int = 200) -> tuple[float, float]:
 
 
 def confusion(scores: Scores) -> NDArray[np.int64]:
-    """Photos by true class (rows; the last is none) and answer (columns; the last is unrecognized)."""
+    """Counts of photos by true class (rows; the last is none) and answer (columns; the last is unrecognized)."""
     answer = np.where(scores.accepted, scores.predicted, len(scores.labels))
     matrix = np.zeros((len(scores.labels) + 1,) * 2, dtype=np.int64)
     np.add.at(matrix, (scores.targets, answer), 1)
@@ -71,7 +71,7 @@ def confusion(scores: Scores) -> NDArray[np.int64]:
 
 
 def auroc(own: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """Share of pairs in which the photo of a label scores higher than the other one; ties count half."""
+    """Share of pairs (photo of a label, photo of none) in which the former scores higher; ties count half."""
     ordered = np.sort(others)
     below = np.searchsorted(ordered, own, "left")
     ties = np.searchsorted(ordered, own, "right") - below
@@ -79,7 +79,7 @@ def auroc(own: NDArray[np.float64], others: NDArray[np.float64]) -> float:
 
 
 def rejected_at(own: NDArray[np.float64], others: NDArray[np.float64], false_rejections: float) -> float:
-    """Share of `others` rejected by the threshold that rejects the share `false_rejections` of `own`."""
+    """OOD rejection rate at the threshold that rejects the share `false_rejections` of `own`."""
     threshold = np.sort(own)[int(false_rejections * len(own))]
     return float((others < threshold).mean())
 
@@ -87,13 +87,13 @@ def rejected_at(own: NDArray[np.float64], others: NDArray[np.float64], false_rej
 def operating_curve(
     own: NDArray[np.float64], others: NDArray[np.float64], points: int = 200
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """False rejection rates, spaced evenly on a logarithm, and the share of `others` rejected at each."""
+    """False rejection rates, evenly spaced on a logarithmic scale, and the OOD rejection rate at each."""
     rates = np.geomspace(1 / len(own), 0.5, points)
     return rates, np.array([rejected_at(own, others, rate) for rate in rates])
 
 
 def measure(scores: Scores) -> dict[str, Any]:
-    """Every figure of the model card that follows from the answers."""
+    """Every metric of the model card that follows from the answers."""
     rows = scores.labelled
     targets, predicted = scores.targets[rows], scores.predicted[rows]
     right = int((predicted == targets).sum())
@@ -124,15 +124,13 @@ def measure(scores: Scores) -> dict[str, Any]:
 
 
 def measure_all(scores: Scores) -> dict[str, Any]:
-    """The figures of `measure`, and by source, by kind, and over the kinds of photos of none, if there are several."""
+    """The metrics of `measure`, and by source, by kind, and over the kinds of photos of none, if there are several."""
     figures = measure(scores)
     kinds = by_kind(scores)
     for name, found in (("by_source", by_source(scores)), ("over_kinds", over_kinds(kinds))):
         if found:
             figures[name] = found
-    if any(line["kind"] for line in kinds):
-        figures["by_kind"] = kinds
-    return figures
+    return figures | {"by_kind": kinds}
 
 
 def _neither(scores: Scores) -> dict[str, Any]:
@@ -146,7 +144,7 @@ def _neither(scores: Scores) -> dict[str, Any]:
         "neither_unrecognized_at": {
             f"{share:g}": rejected_at(own, others, share)
             for share in OPERATING_POINTS
-            if share * len(own) >= 1  # of fewer photos none may be rejected, whatever the share is called
+            if share * len(own) >= 1  # with fewer photos, not even one may be rejected
         },
     }
 
@@ -170,7 +168,7 @@ def by_source(scores: Scores) -> list[dict[str, Any]]:
 
 
 def over_kinds(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Of the lines of `by_kind`: the mean OOD rejection rate over the kinds, the lowest, and of which kind it is."""
+    """The mean OOD rejection rate over the kinds of `by_kind`, the lowest one, and its kind."""
     rates = {line["kind"]: line["unrecognized"] for line in lines if line["class"] == "none" and line["kind"]}
     if len(rates) < 2:
         return {}
@@ -180,9 +178,9 @@ def over_kinds(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def by_kind(scores: Scores) -> list[dict[str, Any]]:
-    """For each class and kind of photo: how many, right, unrecognized; the worst of each sort first.
+    """For each class and kind of photo: how many photos, how many correct, how many unrecognized; the worst first.
 
-    Of photos of none of the labels, right are those that are not recognized.
+    Photos of none of the labels are correct when they are not recognized.
     """
     names = (*scores.labels, "none")
     kinds = scores.kinds or ("",) * len(scores.targets)
@@ -208,7 +206,7 @@ def by_kind(scores: Scores) -> list[dict[str, Any]]:
 
 
 def confused(scores: Scores, most: int = 8) -> Sequence[tuple[str, str, int]]:
-    """The commonest mistakes between labels: true label, answer, photos."""
+    """The most frequent confusions of labels: true label, answer, photos."""
     matrix = np.zeros((len(scores.labels),) * 2, dtype=np.int64)
     rows = scores.labelled
     np.add.at(matrix, (scores.targets[rows], scores.predicted[rows]), 1)

@@ -13,7 +13,7 @@ MOST = 60
 
 
 def draw(scores: Scores, path: Path) -> int:
-    """Draw the mistakes, the surest first, into one image; return how many there are.
+    """Draw the mistakes, the most confident first, into one image; return how many there are.
 
     A mistake is a wrong label, a photo of a label that is not recognized, or one of none that is.
     """

@@ -23,9 +23,9 @@ from export.measure.metrics import (
 )
 from export.measure.scores import Scores
 
-# A confusion matrix has numbers in its cells up to so many labels, and names at its edges up to so many.
+# The most labels for which a confusion matrix has numbers in its cells, and names at its edges.
 NUMBERS_UP_TO, NAMES_UP_TO = 12, 60
-# Fonts with more alphabets than matplotlib's own, where they are installed.
+# Fonts with more alphabets than matplotlib's own, used if they are installed.
 _FONTS = (
     "Noto Sans CJK JP", "Noto Sans JP", "Hiragino Sans", "Yu Gothic", "Meiryo", "MS Gothic", "IPAGothic",
     "WenQuanYi Micro Hei", "Noto Sans", "Arial Unicode MS", "Noto Sans Arabic", "Noto Sans Devanagari",
@@ -46,7 +46,7 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def drawable(labels: Sequence[str]) -> list[str]:
-    """The labels as a plot can show them: names in an alphabet that no installed font has become their numbers."""
+    """The labels as a plot can show them: names in an alphabet that no installed font has are replaced by numbers."""
     own = font_manager.FontProperties(family="DejaVu Sans")
     known = font_manager.get_font(font_manager.findfont(own)).get_charmap()
     wanted = {ord(letter) for label in labels for letter in label}
@@ -66,13 +66,13 @@ def drawable(labels: Sequence[str]) -> list[str]:
 
 
 def _short(label: str) -> str:
-    # A dollar sign would begin a formula.
+    # A dollar sign would start a formula.
     label = label.replace("$", r"\$")
     return label if len(label) <= 24 else f"{label[:23]}…"
 
 
 def confusion_matrix(scores: Scores, path: Path) -> None:
-    """Photos of each class by what they were taken for."""
+    """The confusion matrix."""
     matrix = confusion(scores)
     labels = drawable(scores.labels)
     rows = len(labels) + (1 if (~scores.labelled).any() else 0)
@@ -109,7 +109,7 @@ def reliability_diagram(scores: Scores, path: Path) -> None:
 
 
 def score_histogram(scores: Scores, path: Path) -> None:
-    """How much photos look like any label; on a logit axis, for most scores lie near 0 or 1."""
+    """Histogram of the scores, on a logit axis, because most of them are near 0 or 1."""
     likely = np.clip(scores.recognized, 1e-5, 1 - 1e-5)
     logit = np.log(likely / (1 - likely))
     figure, (axes,) = _new()
@@ -145,8 +145,7 @@ def robustness_curves(curves: dict[str, dict[int, float]], path: Path) -> None:
 
 
 def operating_curve_plot(scores: Scores, path: Path) -> None:
-    """The share of photos of none that is rejected against the share of the labels' photos that is, and where the
-    threshold lies."""
+    """OOD rejection rate against false rejection rate, with the operating point."""
     own, others = scores.recognized[scores.labelled], scores.recognized[~scores.labelled]
     rates, rejected = operating_curve(own, others)
     figure, (axes,) = _new()
@@ -162,7 +161,7 @@ def operating_curve_plot(scores: Scores, path: Path) -> None:
 
 
 def learning_curves(history: Sequence[dict[str, Any]], path: Path) -> None:
-    """Loss and accuracy after each epoch of a network's training, the lines of metrics.jsonl."""
+    """Loss and accuracy after each epoch, from metrics.jsonl."""
     epochs = [line["epoch"] for line in history]
     figure, panels = _new(8, 3.4, panels=2)
     drawn = (

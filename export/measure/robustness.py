@@ -1,4 +1,4 @@
-"""What becomes of answers when photos get worse, or when what the heatmap points at is painted over."""
+"""Robustness: answers for degraded photos, and when the hottest part of the heatmap is painted over."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from export.photos.find import Photos
 
 JPEG_QUALITIES = (95, 75, 50, 30, 15, 8)
 UPLOAD_SIDES = (240, 160, 112, 80, 56, 40)
-# Measured on so many photos of the labels, evenly spaced.
+# Measured on this many photos of the labels, evenly spaced.
 PHOTOS = 500
-# Photos of a label that are shown small, and the parts of the scene's side that they take.
+# How many photos of a label are shown small, and the shares of the side of the scene that they take.
 SMALL_PHOTOS, PARTS = 250, (0.6, 0.45, 0.3)
 
 
@@ -53,12 +53,12 @@ def robustness(model: Model, photos: Photos) -> dict[str, dict[int, float]]:
 def small_on_scenes(
     model: Model, photos: Photos, kinds: Sequence[str]
 ) -> dict[str, dict[float, dict[str, float]]]:
-    """How photos of each label fare when shown small in a photo of a scene.
+    """Accuracy when photos of each label are shown small in a photo of a scene.
 
     Accuracy and share unrecognized by label and by the part of the scene's shorter side that the photo's longer side
     takes.
 
-    Scenes are the photos of none of these `kinds`; without any, the answer is empty.
+    Scenes are the photos of none with these `kinds`; without any, the result is empty.
     """
     shown = zip(photos.paths, photos.targets, photos.kinds, strict=True)
     scenes = [path for path, target, kind in shown if target == len(photos.labels) and kind in kinds]
@@ -78,7 +78,7 @@ def small_on_scenes(
 
 
 def _placed(scenes: Sequence[Path], part: float) -> Callable[[bytes], bytes]:
-    """Puts a photo into a scene; which one and where follows from the photo's bytes."""
+    """Pastes a photo into a scene; the scene and the place depend on the bytes of the photo only."""
 
     def place(content: bytes) -> bytes:
         random = np.random.default_rng(list(hashlib.sha256(content).digest()))
@@ -103,10 +103,10 @@ def _placed(scenes: Sequence[Path], part: float) -> Callable[[bytes], bytes]:
 def masking(
     model: Model, photos: Photos, most: int = 300, share: float = 0.25
 ) -> dict[str, dict[str, float]]:
-    """What happens to right answers when the hottest or the coldest quarter of the heatmap is painted over.
+    """Changes of correct answers when the hottest or the coldest quarter of the heatmap is painted over.
 
     For "hot" and "cold": `changed`, the share of photos whose label changes or that are no longer recognized, and
-    `confidence`, the mean probability left to the true label. The paint is the photo's mean colour.
+    `confidence`, the mean remaining probability of the true label. The paint is the photo's mean colour.
     """
     classifier = Classifier(model)
     kept: dict[str, list[tuple[bool, float]]] = {"hot": [], "cold": []}
@@ -136,7 +136,7 @@ def masking(
 
 
 def _coldest(heat: NDArray[np.float32], share: float) -> NDArray[np.bool_]:
-    # Many cells are exactly zero: a quantile would take them all, so count off the share instead.
+    # Many cells are exactly zero: a quantile would take them all, so take a fixed number of cells instead.
     order = np.argsort(heat, axis=None, kind="stable")
     area = np.zeros(heat.size, dtype=bool)
     area[order[: round(share * heat.size)]] = True

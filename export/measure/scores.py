@@ -1,4 +1,4 @@
-"""A model's answers about photos: the photo's bytes go in, the API's answer comes out."""
+"""A model's answers for photos, from the photo's bytes to the API's answer."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Scores:
     recognized: NDArray[np.float64]
     kinds: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    # sha256 of each file; empty where the answers are not of files.
+    # sha256 of each file; empty if the answers are not for files.
     digests: tuple[bytes, ...] = ()
     # Difference hash of each photo, likewise.
     hashes: tuple[int, ...] = ()
@@ -53,11 +53,11 @@ class Scores:
         )  # fmt: skip
 
     def without(self, rows: Collection[int]) -> Scores:
-        """The answers about all photos but these."""
+        """The answers for all photos except these."""
         return self.take([i for i in range(len(self.targets)) if i not in rows])
 
     def of_labels(self) -> Scores:
-        """The answers about photos of the labels only."""
+        """The answers for photos of the labels only."""
         return self.take(np.flatnonzero(self.labelled).tolist())
 
     @property
@@ -94,7 +94,7 @@ def score(
     change: Callable[[bytes], bytes] | None = None,
     title: str = "score",
 ) -> Scores:
-    """Ask the model about every photo; `change` may re-encode the bytes first. Unreadable photos are skipped.
+    """Classify every photo; `change` may re-encode the bytes first. Unreadable photos are skipped.
 
     Raises ExportError when none can be read.
     """
@@ -146,7 +146,7 @@ def score(
 def latency_ms(model: Model, runs: int = 40) -> float:
     """Median milliseconds of one prediction, resized pixels to answer, on one thread.
 
-    CPU time of that thread: on a busy machine the clock on the wall would measure the others.
+    CPU time of that thread: on a busy machine wall time would include other programs.
     """
     classifier = Classifier(model, threads=1)
     pixels = np.zeros((1, model.input_size, model.input_size, 3), dtype=np.uint8)

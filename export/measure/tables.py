@@ -6,18 +6,18 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-# So many classes and kinds are listed one by one; of more, the worst.
+# At most this many classes and kinds are listed; the worst of more.
 MOST_ROWS = 40
 
 
 def cell(text: str) -> str:
-    """Text for a cell of a Markdown table: nothing in it ends the cell, or begins a tag, a link or emphasis."""
+    """Text escaped for a cell of a Markdown table: it cannot end the cell or start a tag, a link or emphasis."""
     escaped = re.sub(r"[\\`*\[\]|]|(?<!\w)_+|_+(?!\w)", lambda m: "".join(f"\\{sign}" for sign in m[0]), text)
     return " ".join(escaped.replace("<", "&lt;").split())
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, its first row the heading, with columns of one width in a terminal."""
+    """A Markdown table with aligned columns; the first row is the heading."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "| " + " | ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)) + " |" for row in rows
@@ -27,7 +27,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def figures(values: dict[str, Any]) -> str:
-    """The figures of `measure` that are there."""
+    """The table of the metrics that `measure` found."""
 
     def share(name: str) -> str:
         text = f"{values[name]:.2%}"
@@ -59,7 +59,7 @@ def figures(values: dict[str, Any]) -> str:
 
 
 def per_class(values: dict[str, Any]) -> str:
-    """Precision and recall of each class; of many classes, those with the lowest recall."""
+    """Precision and recall of each class; with many classes, those with the lowest recall."""
     classes = [(name, entry) for name, entry in values["per_class"].items() if entry["photos"]]
     title = "class"
     if len(classes) > MOST_ROWS:
@@ -71,7 +71,7 @@ def per_class(values: dict[str, Any]) -> str:
 
 
 def sources(lines: Sequence[dict[str, Any]]) -> str:
-    """The lines of `by_source`; empty where all photos are from one."""
+    """The table of `by_source`; empty if all photos are from one source."""
     if not lines:
         return ""
     rows = [("source", "photos", "accuracy (95 % interval)", "unrecognized", "calibration error")]
@@ -87,7 +87,7 @@ def sources(lines: Sequence[dict[str, Any]]) -> str:
 
 
 def kinds(lines: Sequence[dict[str, Any]], most: int = MOST_ROWS) -> str:
-    """The lines of `by_kind`; empty where no photo has a kind."""
+    """The table of `by_kind`; empty if no photo has a kind."""
     if not any(line["kind"] for line in lines):
         return ""
     rows = [("class", "kind", "photos", "right", "unrecognized")]

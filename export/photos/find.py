@@ -1,8 +1,8 @@
-"""Finds the photos in a user's folder, whatever its layout, and says what it left out and why.
+"""Finds the photos in a folder of the user, and reports what it left out and why.
 
 Three layouts are understood: `split/class/photo` (train, val and test, under any of their usual names),
-`class/split/photo`, and `class/photo`, like Microsoft's PetImages. Photos may lie in folders of their own within a
-class. Links are followed, but not to a folder that they lie in.
+`class/split/photo`, and `class/photo`, like Microsoft's PetImages. Photos may be in subfolders of a class. Links
+are followed, but not to a parent folder.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ SPLIT_NAMES = {
 SUFFIXES = {
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".avif", ".tif", ".tiff", ".heic", ".heif",
 }  # fmt: skip
-# Folders that programs leave behind; none of them is a class.
+# Folders that other programs create; they are not classes.
 LEFTOVERS = {"__macosx", "__pycache__", "@eadir", "thumbs", "$recycle.bin"}
-# What makes a folder a run of the training: its pictures are no photos.
+# A folder with this file is a run: its images are plots, not photos.
 RUN = "run.json"
 # Unicode's categories of control characters, characters without width or for direction, and ends of lines.
 UNSEEN = {"Cc", "Cf", "Zl", "Zp"}
-# Of a folder without test/, this many per cent of the photos are held out, if its classes have so many photos each.
+# Without test/, this percentage of the photos is held out, if each class has at least this many photos.
 HELD_OUT_PERCENT, HELD_OUT_FROM = 15, 100
 
 
 class DataError(ExportError):
-    """The folder does not hold what was asked of it."""
+    """The folder does not hold the expected photos."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Photos:
         )
 
     def count(self, target: int) -> int:
-        """How many photos there are of a class."""
+        """How many photos of a class there are."""
         return sum(t == target for t in self.targets)
 
     def take(self, rows: Sequence[int]) -> Photos:
@@ -79,7 +79,7 @@ class Photos:
 
 @dataclass(frozen=True)
 class Found:
-    """A folder's photos by split; a split without photos is empty. `remarks` says what was left out, a line each."""
+    """A folder's photos by split; a split without photos is empty. `remarks`: what was left out, one line each."""
 
     labels: tuple[str, ...]
     splits: dict[str, Photos]
@@ -88,7 +88,7 @@ class Found:
 
 @dataclass
 class _Ignored:
-    """What is left out on the way below the folder `root`, counted or by name."""
+    """What is left out below the folder `root`, counted or by name."""
 
     root: Path
     folders: list[str] = field(default_factory=list)
@@ -104,7 +104,7 @@ class _Ignored:
     others: list[str] = field(default_factory=list)
 
     def folder(self, path: Path, above: frozenset[Path]) -> bool:
-        """Whether a folder is to be left out; `above` are the folders that it may not lead back to."""
+        """Whether to leave a folder out; `above` are its parent folders, to which a link must not lead back."""
         if _is_leftover(path.name):
             _add(self.folders, path.name)
         elif path.is_symlink() and _real(path) in above:
@@ -116,7 +116,7 @@ class _Ignored:
         return True
 
     def file(self, path: Path) -> bool:
-        """Whether what is no folder is no photo either, and to be left out."""
+        """Whether to leave out an entry that is not a folder, because it is no photo."""
         kind = _kind_of_file(path)
         if kind is None:
             self.broken += 1
@@ -143,18 +143,16 @@ class _Ignored:
             lines.append(f"{self.broken} links lead nowhere, so they are no photos")
         if self.loose:
             lines.append(f"{self.loose} photos lie beside the folders instead of in them, so left out")
-        if self.folders:
-            lines.append(f"ignored folders: {_some(self.folders)}")
-        if self.runs:
-            lines.append(f"ignored folders, as they hold a {RUN}: {_some(self.runs)}")
-        if self.loops:
-            lines.append(f"links to a folder that they lie in, so not followed: {_some(self.loops)}")
-        if self.twice:
-            lines.append(f"folders that links lead to a second time, so read once: {_some(self.twice)}")
-        if self.empty:
-            lines.append(f"class folders without photos: {_some(self.empty)}")
-        if self.strangers:
-            lines.append(f"not among the classes of train, so left out: {_some(self.strangers)}")
+        for names, what in (
+            (self.folders, "ignored folders"),
+            (self.runs, f"ignored folders, as they hold a {RUN}"),
+            (self.loops, "links to a folder that they lie in, so not followed"),
+            (self.twice, "folders that links lead to a second time, so read once"),
+            (self.empty, "class folders without photos"),
+            (self.strangers, "not among the classes of train, so left out"),
+        ):
+            if names:
+                lines.append(f"{what}: {_some(names)}")
         return tuple(lines)
 
 
@@ -194,9 +192,9 @@ def find(root: Path, labels: Sequence[str] | None = None) -> Found:
 
 
 def find_all(roots: Sequence[Path]) -> Found:
-    """The photos of several folders, which must have a class in common; the first one's labels count.
+    """The photos of several folders, which must have a class in common; the labels are those of the first folder.
 
-    Of several folders each is a kind of photo of its own, by its name.
+    With several folders, the name of each folder becomes the kind of its photos.
     """
     found = find(roots[0])
     if len(roots) == 1:
@@ -211,7 +209,7 @@ def find_all(roots: Sequence[Path]) -> Found:
 
 
 def _of_folder(photos: Photos, root: Path) -> Photos:
-    """The photos, those without a kind being of that which the folder's name says."""
+    """The photos; those without a kind get the name of the folder as theirs."""
     name = printable(root.resolve().name)
     return Photos(photos.labels, photos.paths, photos.targets, tuple(kind or name for kind in photos.kinds))
 
@@ -283,7 +281,7 @@ def _root(root: Path, what: str) -> Path:
 
 
 def _split_folders(root: Path, ignored: _Ignored, classes: bool = True) -> dict[str, Path]:
-    """The folders of the splits; none where folders of their names are classes (or kinds) like those beside them."""
+    """The folders of the splits; none where folders with such names are classes (or kinds) like those beside them."""
     named: dict[str, list[Path]] = {}
     others = []
     for folder in _folders(root, ignored):
@@ -332,13 +330,13 @@ def _folders(root: Path, ignored: _Ignored) -> list[Path]:
 
 
 def _loose(root: Path, ignored: _Ignored) -> int:
-    """How many photos lie directly in a folder; what else lies there is counted as ignored."""
+    """How many photos are directly in a folder; other files there are counted as ignored."""
     files = [path for path in sorted(root.iterdir()) if _kind_of_file(path) != stat.S_IFDIR]
     return sum(not ignored.file(path) for path in files)
 
 
 def _kind_of_file(path: Path) -> int | None:
-    """Folder, regular file or another kind, after following links; None for what is not there."""
+    """Folder, regular file or another kind, after following links; None if it does not exist."""
     try:
         return stat.S_IFMT(path.stat().st_mode)
     except OSError:
@@ -350,7 +348,7 @@ def _real(path: Path) -> Path:
 
 
 def _above(folder: Path, root: Path) -> frozenset[Path]:
-    """A folder below the root, the folders on the way to it and all folders that these lie in, without links."""
+    """A folder below the root, the folders on the way to it, and all their parents, with links resolved."""
     real = [_real(root)]
     for part in folder.relative_to(root).parts:
         root /= part
@@ -368,7 +366,7 @@ def label_of(folder: Path) -> str:
     Raises DataError for a name that cannot be written as UTF-8, or that has characters nobody sees or no others.
     """
     try:
-        # The bytes on disk: under a locale that is not UTF-8, Python's own name for them is another.
+        # The bytes on disk: under a locale that is not UTF-8, Python decodes the name differently.
         name = os.fsencode(folder.name).decode("utf-8")
     except UnicodeDecodeError:
         raise DataError(
@@ -457,7 +455,7 @@ def _find_classes(root: Path, labels: Sequence[str] | None, ignored: _Ignored) -
 def _split_within(photos: Photos, for_training: bool, ignored: _Ignored) -> Found | None:
     """Photos by the folders called train, val or test within each class; None where these are no splits.
 
-    What lies in a class outside such folders is for training; other folders beside them are left out.
+    Photos of the class outside such folders are for training; other folders beside them are left out.
     """
     below = [path.relative_to(ignored.root).parts[1:-1] for path in photos.paths]
     names = [SPLIT_NAMES.get(parts[0].lower()) if parts else None for parts in below]
@@ -491,7 +489,7 @@ def _split_within(photos: Photos, for_training: bool, ignored: _Ignored) -> Foun
 
 
 def _held_out(photos: Photos, ignored: _Ignored) -> Found:
-    """Photos of a folder without splits: a test split is drawn by their names where there are enough of them.
+    """Photos of a folder without splits: a test split is drawn from their names when there are enough of them.
 
     The draw depends on nothing but the name, so that it is the same on every machine and when photos are added.
     """
@@ -510,9 +508,9 @@ def _draw(path: Path) -> int:
 
 
 def _walk(folder: Path, ignored: _Ignored, seen: set[Path] | None = None) -> Iterator[Path]:
-    """Photos in a folder and in those below it, in the order of their names.
+    """Photos in a folder and its subfolders, in the order of their names.
 
-    No link is followed to a folder that it lies in, and none of the folders is read twice; `seen` keeps them.
+    No link is followed to a parent folder, and no folder is read twice; `seen` holds those that were read.
     """
     seen = set() if seen is None else seen
     real = _real(folder)

@@ -42,9 +42,7 @@ def _thumbnail(path: Path) -> Image.Image:
         with Image.open(path) as image:
             image.draft("RGB", (SIDE, SIDE))
             photo = ImageOps.exif_transpose(image).convert("RGB")
-    except (
-        Exception
-    ):  # whatever is wrong with a photo here: it was readable before, and a gap in a sheet does no harm
+    except Exception:  # the photo was readable before; whatever is wrong now, a gap in the sheet does no harm
         return Image.new("RGB", (SIDE // 2, SIDE // 2), "lightgray")
     photo.thumbnail((SIDE - 6, SIDE - 6))
     return photo

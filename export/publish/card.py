@@ -21,7 +21,7 @@ _PLOTS = {
 
 
 def write(metadata: dict[str, Any], folder: Path) -> str:
-    """The card's Markdown; plots that lie in `folder` are shown."""
+    """The card's Markdown, with the plots that exist in `folder`."""
     sections = [
         _head(metadata), _problems(metadata), _figures(metadata), _kinds(metadata), _masking(metadata),
         _training(metadata), _seeds(metadata), _compared(metadata), _limits(metadata), _images(folder),
@@ -165,7 +165,7 @@ def _run_row(title: str, line: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _over_runs(lines: list[dict[str, Any]], over: Callable[[list[float]], float]) -> dict[str, Any]:
-    """A row of what `over` makes of each figure of the runs."""
+    """A table row: `over` applied to each figure of the runs."""
     names = ("neither_unrecognized", "latency_ms", "bytes", "seconds")
     sources = {
         source: {
@@ -202,7 +202,7 @@ def _training(metadata: dict[str, Any]) -> str:
         )
     shown = " and ".join(recipe["views"])
     typed = dict.fromkeys(filter(None, (training["command"], training["publish_command"])))
-    # Nothing that was typed, a note of several lines say, may end the block of code.
+    # Nothing that was typed, like a note of several lines, may end the code block.
     commands = "\n".join(" ".join(command.replace("`", "'").split()) for command in typed)
     note = f"\n- {tables.cell(training['note'])}" if training.get("note") else ""
     return f"""## Training

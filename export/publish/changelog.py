@@ -15,7 +15,7 @@ HEADING = "# Published models\n\nThe newest first. A published version is never 
 
 
 def line(metadata: dict[str, Any]) -> str:
-    """What the changelog says of a version."""
+    """The changelog line of a version."""
     name, figures = figures_of(metadata)
     where = {"test": "on test", "val": "on val", "cross_validation": "in cross-validation"}[name]
     labels = [cell(label) for label in metadata["labels"]]
@@ -36,7 +36,7 @@ def line(metadata: dict[str, Any]) -> str:
 def add_missing(path: Path, folders: Iterable[Path]) -> None:
     """Put lines above the others for the versions in `folders`, the oldest first, that have none.
 
-    A process that was killed left such a version. One whose metadata says too little, or cannot be read, gets none.
+    A killed process leaves such a version. A version whose metadata is incomplete or unreadable gets no line.
     """
     old = text = _read(path)
     for folder in folders:

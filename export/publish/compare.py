@@ -1,4 +1,4 @@
-"""Runs beside the one that is published: what the card compares it with."""
+"""Other runs that the card compares with the published one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from export.run import Run
 def lines(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """The figures of each run, the first of which is to be published.
 
-    Raises ExportError where they cannot stand in one table: other labels, or measured on other photos.
+    Raises ExportError if they are not comparable: different labels, or measured on different photos.
     """
     first = runs[0]
     found = []
@@ -57,7 +57,7 @@ def _measured(run: Run) -> tuple[str, int]:
 
 
 def _same(run: Run, other: Run) -> bool:
-    """Whether both were made by the same recipe of the same photos, but for the seed."""
+    """Whether both have the same recipe and photos, apart from the seed."""
     one, two = ({**each.metadata["training"]["recipe"], "name": ""} for each in (run, other))
     for recipe in (one, two):
         recipe["finetune"] = {key: value for key, value in recipe["finetune"].items() if key != "seed"}

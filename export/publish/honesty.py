@@ -1,4 +1,4 @@
-"""What would make publishing a model dishonest."""
+"""Checks that stop a model from being published as something that it is not."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from export.measure import calibration
 
-# A threshold that rejects fewer photos of other things than this, for certain, is none.
+# A threshold whose OOD rejection rate is certainly below this is useless.
 LEAST_REJECTED = 0.1
 
 
 def figures_of(metadata: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The figures to judge and to show a model by, and where they are from: test, else cross-validation, else val."""
+    """The figures that represent a model, and their origin: test, else cross-validation, else val."""
     measured = metadata["metrics"]
     name = next(name for name in ("test", "cross_validation", "val") if name in measured)
     return name, measured[name]

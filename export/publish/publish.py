@@ -1,8 +1,8 @@
-"""A run to a published version.
+"""Publishes a run as a version.
 
 Everything is built in a folder beside the registry's versions, loaded once through the code that serves, and renamed.
-`latest` moves last. Killed at any point, or on a full disk, the model that was published stays as it was; what a killed
-process left is tidied up by the next one.
+`latest` is written last. If the process is killed or the disk is full, the published model stays as it was; the next
+process removes what a killed one left.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 VERSION = re.compile(r"(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})\.(0|[1-9][0-9]{0,4})")
 STAGING = re.compile(r"\.staging-([1-9][0-9]{0,8})")
-# Where a process cannot be asked whether it runs, one that began to publish so many seconds ago does not any more.
+# If the system cannot say whether a process runs: one that began to publish this many seconds ago has ended.
 LONGEST = 24 * 60 * 60
 
-# What the card, the changelog and the service read in run.json, and what kind of value it is.
+# The values of run.json that the card, the changelog and the service read, and their types.
 NUMBER = (int, float)
 NEEDED: dict[str, type | tuple[type, ...]] = {
     "labels": list, "input_size": int, "thresholds.recognized": NUMBER, "temperature": NUMBER, "chosen_on": str,
@@ -86,7 +86,7 @@ def publish(
         changelog.line(metadata)
     with _staging(models, version) as staged:
         (staged / runs.MODEL).write_bytes(run.graph)
-        # An earlier run in this folder may have trained a network.
+        # These files may be left from an earlier run in this folder that trained a network.
         trained = (runs.CHECKPOINT,) if metadata["training"]["recipe"]["finetune"] else ()
         for name in (*runs.PLOTS, *trained):
             if (folder / name).exists():
@@ -101,7 +101,7 @@ def publish(
 
 
 def next_version(models: Path, labels: Sequence[str]) -> str:
-    """The next free version: another minor one for the labels that the newest version has, else another major one."""
+    """The next free version: the next minor one if the newest version has the same labels, else the next major one."""
     known = _versions(models)
     if not known:
         return "1.0.0"
@@ -139,7 +139,7 @@ def _free(models: Path, version: str, labels: Sequence[str]) -> str:
 def _metadata(
     run: runs.Run, version: str, problems: Sequence[str], note: str, command: str
 ) -> dict[str, Any]:
-    # What the summary says of single photos, by their paths, is nobody's business but the user's.
+    # Paths of photos are private: lines of the summary about single photos are not published.
     training = {key: value for key, value in run.metadata["training"].items() if key != "summary"}
     return {
         "version": version,
@@ -152,7 +152,7 @@ def _metadata(
 
 @contextmanager
 def _staging(models: Path, version: str) -> Iterator[Path]:
-    """A folder beside the published versions, on the same disk, that vanishes unless it is moved into place."""
+    """A folder beside the published versions, on the same disk; it is removed unless it was moved into place."""
     root = models / f".staging-{os.getpid()}"
     folder = root / "versions" / version
     try:
@@ -168,7 +168,7 @@ def _staging(models: Path, version: str) -> Iterator[Path]:
 
 
 def _remove_abandoned(models: Path) -> None:
-    """Remove what processes that were killed had begun; one of them may have had this one's number."""
+    """Remove the staging folders of killed processes; one of them may have had the same process id as this one."""
     for folder in models.iterdir() if models.is_dir() else ():
         match = STAGING.fullmatch(folder.name)
         if match and (int(match[1]) == os.getpid() or not _may_run(int(match[1]), folder)):
@@ -177,7 +177,7 @@ def _remove_abandoned(models: Path) -> None:
 
 def _may_run(process: int, folder: Path) -> bool:
     if os.name == "nt":
-        # Windows has no question: os.kill would be the end of it.
+        # On Windows os.kill cannot ask whether a process runs: it would end it.
         return time.time() - folder.stat().st_mtime < LONGEST
     try:
         os.kill(process, 0)
@@ -199,7 +199,7 @@ def _move(models: Path, version: str, staged: Path) -> None:
 
 
 def _announce(models: Path, version: str, latest: bool) -> None:
-    """Give all versions their lines in the changelog, this one's on top, and move `latest`, but never backwards."""
+    """Add the missing lines to the changelog, this version's on top, and update `latest`, but never backwards."""
     versions = [".".join(map(str, numbers)) for numbers in _versions(models)]
     versions = [name for name in versions if name != version] + [version]
     try:
@@ -217,7 +217,7 @@ def _announce(models: Path, version: str, latest: bool) -> None:
 
 
 def _newer(models: Path, version: str) -> str:
-    """The version that `latest` names, if it is there and newer than this one; else empty."""
+    """The version that `latest` names, if it exists and is newer than this one; else empty."""
     try:
         named = (models / "latest").read_text(encoding="utf-8-sig").strip()
     except (FileNotFoundError, UnicodeDecodeError):
@@ -232,7 +232,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 def _check_complete(run: runs.Run) -> None:
-    """Raise PublishError where run.json lacks what is read of it later."""
+    """Raise PublishError if run.json lacks a value that is read later."""
     needed = dict(NEEDED)
     trained = bool(_value(run.metadata, "training.recipe.finetune"))
     for name in ("val" if trained else "cross_validation", "test"):
@@ -249,7 +249,7 @@ def _check_complete(run: runs.Run) -> None:
 
 @contextmanager
 def _parts_of(run: runs.Run) -> Iterator[None]:
-    """Raise PublishError where a part of run.json that may be missing is there, but not whole."""
+    """Raise PublishError if an optional part of run.json is incomplete."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -260,7 +260,7 @@ def _parts_of(run: runs.Run) -> Iterator[None]:
 
 
 def _value(metadata: Any, path: str) -> Any:
-    """What lies at `path`, its keys joined by dots; None if nothing does."""
+    """The value at `path`, keys joined by dots; None if there is none."""
     for key in path.split("."):
         metadata = metadata.get(key) if isinstance(metadata, dict) else None
     return metadata

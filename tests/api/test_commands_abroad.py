@@ -150,7 +150,7 @@ def test_a_reader_that_has_had_enough_ends_it_in_silence(folder: Path, cat_jpeg:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_is_said(folder: Path) -> None:
-    command = [sys.executable, "-m", "api", "predict", folder]
+    command = [sys.executable, "-m", "api", "predict", str(folder)]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
             command,

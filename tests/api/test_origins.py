@@ -141,9 +141,9 @@ def test_a_header_name_that_is_none_is_refused_and_never_repeated(allowing: InPr
         "OPTIONS",
         "/predict",
         headers={
-            "Origin": PAGE,
-            "Access-Control-Request-Method": "POST",
-            "Access-Control-Request-Headers": names.encode("latin-1"),
+            b"Origin": PAGE.encode(),
+            b"Access-Control-Request-Method": b"POST",
+            b"Access-Control-Request-Headers": names.encode("latin-1"),
         },
     )
     assert answer.status_code == 400

@@ -199,7 +199,8 @@ def invoke(event: dict[str, Any]) -> tuple[int, dict[str, str], str]:
     require("mangum")
     from api._lambda import handler
 
-    answer = handler(event, None)
+    context: Any = None  # no event needs it
+    answer = handler(event, context)
     headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
     body = base64.b64decode(answer["body"]).decode("latin-1") if answer["isBase64Encoded"] else answer["body"]
     return answer["statusCode"], headers, body

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -45,26 +46,6 @@ def test_an_allowed_origin_may_call_and_read(guarded: httpx.Client, origin: str)
     assert answer.headers["Access-Control-Allow-Origin"] == origin
     assert "Server-Timing" in answer.headers["Access-Control-Expose-Headers"]
     assert "Origin" in answer.headers["Vary"]
-
-
-@pytest.mark.parametrize(
-    "origin",
-    [
-        "https://evil.example",
-        "https://good.example.evil.com",
-        "https://evilgood.example",
-        "https://good.example:8443",
-        "http://good.example",
-        "https://GOOD.example",
-        "http://localhost:5501",
-        "null",
-    ],
-)
-def test_any_other_origin_may_not(guarded: httpx.Client, origin: str) -> None:
-    response = preflight(guarded, origin)
-    assert response.status_code == 400
-    assert "Access-Control-Allow-Origin" not in response.headers
-    assert "Access-Control-Allow-Origin" not in guarded.get("/health", headers={"Origin": origin}).headers
 
 
 def test_errors_can_be_read_by_an_allowed_page_too(guarded: httpx.Client) -> None:
@@ -116,15 +97,6 @@ def test_no_other_key_does(
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert says in response.json()["detail"]
-
-
-def test_a_key_in_the_url_is_refused_even_beside_a_right_one(guarded: httpx.Client, cat_jpeg: bytes) -> None:
-    for name in ("api_key", "X-API-Key", "token"):
-        response = guarded.post(
-            "/predict", params={name: KEY}, files={"file": cat_jpeg}, headers={"X-API-Key": KEY}
-        )
-        assert response.status_code == 401
-        assert "URL" in response.json()["detail"]
 
 
 def test_a_wrong_key_is_refused_before_the_body_is_read(guarded: httpx.Client) -> None:
@@ -190,7 +162,7 @@ def test_docs_can_be_switched_off() -> None:
 def responses_of_every_kind(client: httpx.Client) -> dict[str, httpx.Response]:
     weights = client.get("/model/model.onnx")
     script = client.get("/app.js")
-    big = {"content": bytes(5_000_000), "headers": {"Content-Type": "image/jpeg"}}
+    big: dict[str, Any] = {"content": bytes(5_000_000), "headers": {"Content-Type": "image/jpeg"}}
     return {
         "JSON": client.get("/health"),
         "the page": client.get("/", headers={"Accept": "text/html"}),
@@ -253,7 +225,7 @@ def test_every_key_is_compared_in_constant_time_however_early_one_matches(
         compared.append((len(a), len(b)))
         return real(a, b)
 
-    monkeypatch.setattr(_security.hmac, "compare_digest", watched)
+    monkeypatch.setattr(hmac, "compare_digest", watched)
     check = _security.KeyCheck(["first-key", "k", "third-key" * 100])
     for sent in ("first-key", "third-key" * 100, "wrong", "f"):
         compared.clear()
@@ -269,7 +241,7 @@ def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
 ) -> None:
     with InProcess(API_KEYS=f"{KEY},other-secret-key", LOG_LEVEL=level) as client:
         files = {"file": ("private-name.jpg", cat_jpeg)}
-        sent = [
+        sent: list[dict[str, Any]] = [
             {"headers": {"X-API-Key": KEY}},
             {"headers": {"Authorization": f"Bearer {KEY}"}},
             {"headers": {"X-API-Key": "wrong-secret-guess"}},
@@ -295,11 +267,17 @@ def test_no_key_no_file_name_and_no_path_reaches_a_log_at_any_level(
 
 
 @pytest.mark.parametrize(
-    "name", ["API_KEY", "Api-Key", "x-api-key", "KEY", "token", "access_token", "apikey"]
+    "name",
+    ["api_key", "API_KEY", "Api-Key", "x-api-key", "X-API-Key", "KEY", "token", "access_token", "apikey"],
 )
-def test_a_key_in_the_url_is_refused_under_every_usual_name(guarded: httpx.Client, name: str) -> None:
-    response = guarded.post("/predict", params={name: KEY}, headers={"X-API-Key": KEY})
+def test_a_key_in_the_url_is_refused_under_every_usual_name_even_beside_a_right_one(
+    guarded: httpx.Client, name: str, cat_jpeg: bytes
+) -> None:
+    response = guarded.post(
+        "/predict", params={name: KEY}, files={"file": cat_jpeg}, headers={"X-API-Key": KEY}
+    )
     assert response.status_code == 401
+    assert "URL" in response.json()["detail"]
     assert KEY not in response.text
 
 
@@ -318,6 +296,12 @@ def test_a_key_does_not_open_the_door_by_being_empty_or_long(guarded: httpx.Clie
     [
         "https://good.example.evil.com",
         "https://good.example@evil.com",
+        "https://evil.example",
+        "https://evilgood.example",
+        "https://good.example:8443",
+        "http://good.example",
+        "https://GOOD.example",
+        "http://localhost:5501",
         "https://evil.com#https://good.example",
         "https://good.example/",
         "https://good.example:443",
@@ -333,7 +317,7 @@ def test_a_key_does_not_open_the_door_by_being_empty_or_long(guarded: httpx.Clie
         "",
     ],
 )
-def test_no_look_alike_origin_is_let_in_by_any_kind_of_response(guarded: httpx.Client, origin: str) -> None:
+def test_no_other_origin_may_read_any_kind_of_response(guarded: httpx.Client, origin: str) -> None:
     headers = {"Origin": origin}
     answers = [
         preflight(guarded, origin),
@@ -342,6 +326,7 @@ def test_no_look_alike_origin_is_let_in_by_any_kind_of_response(guarded: httpx.C
         guarded.post("/predict", headers=headers),
         guarded.get("/model/model.onnx", headers=headers),
     ]
+    assert answers[0].status_code == 400
     for answer in answers:
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Access-Control-Allow-Credentials" not in answer.headers
@@ -370,7 +355,7 @@ FORGERIES = [
 @pytest.mark.parametrize("forgery", FORGERIES)
 def test_a_request_id_that_is_not_clean_is_replaced(client: httpx.Client, forgery: str) -> None:
     # Servers of HTTP refuse some of these by themselves; the next test sends them to one.
-    response = client.get("/health", headers={"X-Request-ID": forgery.encode()})
+    response = client.get("/health", headers={b"X-Request-ID": forgery.encode()})
     assert re.fullmatch(r"[0-9a-f]{32}", response.headers["X-Request-ID"])
 
 
@@ -413,7 +398,7 @@ def test_the_documentation_loads_nothing_from_strangers(client: httpx.Client) ->
 
 def test_nothing_phones_home_onnxruntime_does_unless_told_not_to(tmp_path: Path) -> None:
     # onnxruntime keeps what it means to send in its user's cache; in CI, and in tests of its own, it keeps quiet.
-    quiet = {name: "" for name in os.environ if name.startswith(("CI", "GITHUB_"))}
+    quiet: dict[str, Any] = {name: "" for name in os.environ if name.startswith(("CI", "GITHUB_"))}
     home = tmp_path / "home"
     home.mkdir()
     settings = quiet | {"HOME": str(home), "XDG_CACHE_HOME": "", "ORT_DISABLE_TELEMETRY": ""}

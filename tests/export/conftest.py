@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import shutil
 from collections.abc import Iterator
@@ -63,6 +64,35 @@ def write_photos(root: Path, per_class: int, seed: int = 0) -> Path:
             write_class(root / "photos" / split / kind, kind, count, seed * 10 + number)
         write_class(root / "neither" / split, "neither", count, seed * 10 + number)
     return root
+
+
+@pytest.fixture
+def without_plots_and_stopwatch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing and timing take half of a run's seconds; `finished` has both."""
+    from export.measure import plots, scores
+
+    monkeypatch.setattr(plots, "draw_all", lambda *_: [])
+    monkeypatch.setattr(scores, "latency_ms", lambda *_: 1.0)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_session_for_each_graph() -> Iterator[None]:
+    """The body's graph takes onnxruntime longer to prepare than most tests take to run it."""
+    require("sklearn")
+    from export import run
+    from export.body import body as bodies
+
+    session = functools.lru_cache(maxsize=4)(bodies.session)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bodies, "session", session)
+        patch.setattr(run, "session", session)
+        yield
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of photos that several tests write: the same bytes have the same features."""
+    return tmp_path_factory.mktemp("features")
 
 
 @pytest.fixture(autouse=True, scope="session")

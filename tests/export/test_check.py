@@ -38,7 +38,7 @@ def worse(original: np.ndarray) -> np.ndarray:
     return (np.asarray(small) * 0.97).astype(np.uint8)
 
 
-def test_a_near_copy_in_another_split_is_found_and_other_photos_are_not() -> None:
+def test_near_copies_in_another_split_are_found_and_different_photos_are_not() -> None:
     pictures = [picture(i) for i in range(30)]
     copies = check.find_copies(features(pictures, [0] * 30), features([worse(pictures[3])], [0]))
     assert copies.between_splits == ((3, 30),)
@@ -52,14 +52,14 @@ def test_the_same_file_in_two_classes_is_found() -> None:
     assert copies.between_classes == ((2, 10),)
 
 
-def test_copies_within_a_class_are_found_once_each() -> None:
+def test_each_copy_within_a_class_is_found_once() -> None:
     copies = check.find_copies(features([picture(1), picture(1)], [0, 0]), features([picture(2)], [0]))
     assert copies.doubles == (1,)
     assert not copies.between_splits
     assert not copies.between_classes
 
 
-def test_classes_of_very_different_size_are_a_line() -> None:
+def test_classes_of_very_different_size_are_reported() -> None:
     assert "cat has 90" in check.lopsided(["cat", "dog"], [90, 30])
     assert check.lopsided(["cat", "dog"], [90, 31]) == ""
 

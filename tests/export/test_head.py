@@ -17,7 +17,7 @@ def clouds(count: int, labels: int, seed: int = 0, spread: float = 0.3) -> tuple
     ), targets
 
 
-def test_a_head_tells_the_labels_apart_and_gives_none_of_them_a_negative_logit() -> None:
+def test_a_head_separates_the_labels_and_gives_negatives_negative_logits() -> None:
     features, targets = clouds(50, 3)
     head = heads.fit(features, targets, 3)
     logits = head.logits(features)
@@ -34,14 +34,14 @@ def test_two_labels_without_any_negatives_are_learned_too() -> None:
     assert (head.logits(features).argmax(axis=1) == targets).mean() > 0.95
 
 
-def test_a_class_that_is_not_there_is_never_the_answer() -> None:
+def test_a_class_without_training_photos_is_never_predicted() -> None:
     features, targets = clouds(50, 3)
     rows = targets != 1
     head = heads.fit(features[rows], targets[rows], 3)
     assert not (head.logits(features).argmax(axis=1) == 1).any()
 
 
-def test_a_small_class_counts_as_much_as_a_large_one() -> None:
+def test_a_small_class_weighs_as_much_as_a_large_one() -> None:
     features, targets = clouds(400, 2, spread=0.6)
     rows = np.flatnonzero((targets != 0) | (np.arange(len(targets)) < 20))
     head = heads.fit(features[rows], targets[rows], 2)
@@ -100,13 +100,13 @@ def test_negatives_that_show_a_class_are_noticed_and_others_are_not() -> None:
     assert shown[10:].mean() < 0.1
 
 
-def test_without_negatives_or_with_single_photos_nothing_is_noticed() -> None:
+def test_without_negatives_or_with_single_photos_none_shows_a_class() -> None:
     features, targets = clouds(1, 1)
     assert not heads.show_a_class(features, features, targets).any()
     assert heads.show_a_class(np.zeros((0, 8), np.float32), features, targets).shape == (0,)
 
 
-def test_negatives_of_the_users_own_count_as_much_as_a_class() -> None:
+def test_the_users_own_negatives_weigh_as_much_as_a_class() -> None:
     features, targets = clouds(50, 2)
     own = targets < 2
     mine = features[~own][:5] + 2
@@ -117,7 +117,7 @@ def test_negatives_of_the_users_own_count_as_much_as_a_class() -> None:
     assert head.logits(mine).max() < alike.logits(mine).max()
 
 
-def test_a_kind_of_which_many_show_a_class_is_left_out_whole() -> None:
+def test_a_kind_of_negatives_that_often_shows_a_class_is_left_out_completely() -> None:
     kinds = ["dog"] * 10 + ["car"] * 10
     shown = np.zeros(20, dtype=bool)
     shown[[0, 1, 2, 10]] = True

@@ -22,16 +22,14 @@ def words(*typed: str) -> list[str]:
         ("..", "photos"), ("C:\\", "photos"), (".", "."), ("photos", "photos"), ("photos/a b", "photos/a b"),
     ],
 )  # fmt: skip
-def test_a_path_that_leads_elsewhere_is_reduced_to_its_last_part_and_never_to_nothing(
-    word: str, kept: str
-) -> None:
+def test_a_path_outside_the_working_directory_is_reduced_to_its_last_part(word: str, kept: str) -> None:
     assert words("train", word) == ["train", kept]
     assert words("train", "--neither", word) == ["train", "--neither", kept]
     assert words("train", f"--neither={word}") == ["train", f"--neither={kept}"]
 
 
 @pytest.mark.parametrize("option", ["--cache", "--cach", "--c"])
-def test_the_cache_is_left_out_however_it_was_typed(option: str) -> None:
+def test_the_cache_option_is_left_out_of_the_kept_command_however_it_was_typed(option: str) -> None:
     assert words("train", "p", option, "/home/alice/c", "--publish") == ["train", "p", "--publish"]
     assert words("train", "p", f"{option}=/home/alice/c", "--publish") == ["train", "p", "--publish"]
     assert words("train", "p", option) == ["train", "p"]
@@ -45,11 +43,11 @@ def test_a_note_stays_as_it_was_typed(option: str) -> None:
     assert words("publish", option) == ["publish", option]
 
 
-def test_what_neither_abbreviates_to_is_no_note() -> None:
+def test_an_abbreviated_neither_is_not_taken_for_note() -> None:
     assert words("train", "p", "--n", "/home/alice/n") == ["train", "p", "--n", "n"]
 
 
-def test_a_name_that_is_no_utf8_can_be_written() -> None:
+def test_a_name_that_is_not_utf8_can_be_written() -> None:
     typed = as_command(["train", "/home/alice/\udcff\udcfe", "--out=r\udcff"])
     assert typed.encode("utf-8")
     assert "udcfe" in typed

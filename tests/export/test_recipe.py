@@ -19,7 +19,7 @@ from export import recipe
         ("views", "['whole', 'upside down']"), ("finetune", "3"),
     ],
 )  # fmt: skip
-def test_a_setting_of_the_wrong_kind_or_size_is_refused_by_its_name(
+def test_a_setting_with_a_wrong_type_or_value_is_refused_by_name(
     tmp_path: Path, setting: str, value: str
 ) -> None:
     path = tmp_path / "mine.toml"
@@ -28,7 +28,7 @@ def test_a_setting_of_the_wrong_kind_or_size_is_refused_by_its_name(
         recipe.load(str(path))
 
 
-def test_sensible_settings_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_valid_settings_are_read_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text("views = ['whole', 'zoomed']\nfew = 0\nc = 3\nfolds = 20\n", encoding="utf-8")
     loaded = recipe.load(str(path))

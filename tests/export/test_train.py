@@ -18,12 +18,22 @@ from export.measure import scores
 from export.photos.find import find, find_split
 from tests.export.conftest import LABELS, write_class
 
+pytestmark = pytest.mark.usefixtures("without_plots_and_stopwatch")
+
+
+@pytest.fixture(autouse=True)
+def _features_are_kept(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(DEFAULTS, "cache", cache)
+
+
+DEFAULTS: dict[str, object] = {}
+
 
 def train(photos: Path, out: Path, **options: object) -> run.Run:
-    return training.train([photos], out, recipe.load("lite0"), **options)  # type: ignore[arg-type]
+    return training.train([photos], out, recipe.load("lite0"), **{**DEFAULTS, **options})  # type: ignore[arg-type]
 
 
-def test_a_run_holds_what_publishing_needs_and_its_figures_are_good(finished: Path) -> None:
+def test_a_run_has_all_that_publishing_needs_and_good_figures(finished: Path) -> None:
     metadata = run.load(finished).metadata
     assert metadata["labels"] == list(LABELS)
     assert metadata["metrics"]["test"]["accuracy"] > 0.9
@@ -34,7 +44,7 @@ def test_a_run_holds_what_publishing_needs_and_its_figures_are_good(finished: Pa
         assert (finished / name).stat().st_size > 0
 
 
-def test_the_figures_are_those_of_the_code_that_serves(finished: Path, photos: Path) -> None:
+def test_figures_are_measured_through_the_code_that_serves(finished: Path, photos: Path) -> None:
     finished_run = run.load(finished)
     test, _ = find_split([photos / "photos"], [photos / "neither"], "test", LABELS)
     served = scores.score(finished_run.model(), test)
@@ -42,11 +52,11 @@ def test_the_figures_are_those_of_the_code_that_serves(finished: Path, photos: P
     assert right == finished_run.metadata["metrics"]["test"]["accuracy"]
 
 
-def test_the_served_file_loses_nothing_against_the_fitted_head(finished: Path) -> None:
+def test_the_served_file_is_as_accurate_as_the_fitted_head(finished: Path) -> None:
     assert run.parity(run.load(finished)) < 0.002
 
 
-def test_a_graph_of_another_head_is_noticed(finished: Path, tmp_path: Path) -> None:
+def test_a_graph_with_another_head_fails_the_parity_check(finished: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(finished, tmp_path / "run")
     with np.load(copy / run.PARITY) as stored:
         np.savez(copy / run.PARITY, pixels=stored["pixels"], logits=-stored["logits"])
@@ -62,7 +72,7 @@ def test_a_run_whose_model_was_changed_is_refused(finished: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
-def test_a_damaged_run_ends_in_a_sentence(finished: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_damaged_run_is_a_clear_error(finished: Path, tmp_path: Path, content: bytes) -> None:
     copy = shutil.copytree(finished, tmp_path / "run")
     (copy / run.METADATA).write_bytes(content)
     with pytest.raises(run.RunError, match="cannot be read"):
@@ -95,20 +105,20 @@ def test_a_few_photos_without_splits_are_enough_for_an_honest_estimate(tmp_path:
     assert 0 < metadata["thresholds"]["recognized"] < 1
 
 
-def test_a_class_of_one_photo_is_learned(tmp_path: Path) -> None:
+def test_a_class_with_one_photo_is_learned(tmp_path: Path) -> None:
     write_class(tmp_path / "photos" / "disc", "disc", 6)
     write_class(tmp_path / "photos" / "square", "square", 1)
     train(tmp_path / "photos", tmp_path / "run")
 
 
-def test_one_photo_of_every_class_ends_in_a_sentence(tmp_path: Path) -> None:
+def test_one_photo_of_every_class_is_a_clear_error(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 1)
     with pytest.raises(ExportError, match="single photo"):
         train(tmp_path / "photos", tmp_path / "run")
 
 
-def test_a_class_of_which_no_photo_can_be_read_ends_in_a_sentence(tmp_path: Path) -> None:
+def test_a_class_without_a_readable_photo_is_a_clear_error(tmp_path: Path) -> None:
     write_class(tmp_path / "photos" / "disc", "disc", 3)
     for path in write_class(tmp_path / "photos" / "square", "square", 3).iterdir():
         path.write_bytes(b"no photo")
@@ -116,7 +126,7 @@ def test_a_class_of_which_no_photo_can_be_read_ends_in_a_sentence(tmp_path: Path
         train(tmp_path / "photos", tmp_path / "run")
 
 
-def test_the_summary_tells_of_copies_wrong_labels_lopsided_classes_and_unreadable_photos(
+def test_the_summary_reports_copies_wrong_labels_imbalanced_classes_and_unreadable_photos(
     tmp_path: Path,
 ) -> None:
     for split, disc, square in (("train", 40, 10), ("val", 6, 6), ("test", 6, 6)):
@@ -148,14 +158,14 @@ def test_negatives_that_show_a_class_are_left_out_and_counted(
     from export.body import body as bodies
     from export.body.extract import Cache, extract
 
-    body = bodies.load(training.bodies.BODIES / "lite0")
+    body = bodies.load(bodies.BODIES / "lite0")
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 12)
     of_discs = extract(body, find(tmp_path / "photos").splits["train"], Cache(None, body)).values[:6, 0]
     mixed = dataclasses.replace(
         body, negatives=np.concatenate([body.negatives, of_discs]), kinds=(*body.kinds, *("disc",) * 6)
     )
-    monkeypatch.setattr(training.bodies, "load", lambda _: mixed)
+    monkeypatch.setattr(bodies, "load", lambda _: mixed)
     said = train(tmp_path / "photos", tmp_path / "run").metadata["training"]["summary"]
     line = next(line for line in said if "known to the body" in line)
     assert f"{len(body.negatives):,} photos" in line
@@ -171,7 +181,7 @@ def test_labels_of_every_alphabet_go_through(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["labels"] == sorted(names)
 
 
-def test_a_class_renamed_between_two_runs_is_called_by_its_new_name(tmp_path: Path) -> None:
+def test_a_class_renamed_between_two_runs_gets_its_new_name(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 5)
     train(tmp_path / "photos", tmp_path / "run", cache=tmp_path / "cache")
@@ -180,13 +190,13 @@ def test_a_class_renamed_between_two_runs_is_called_by_its_new_name(tmp_path: Pa
     assert again.metadata["labels"] == ["round", "square"]
 
 
-def test_an_out_that_is_a_file_ends_in_a_sentence(tmp_path: Path, photos: Path) -> None:
+def test_an_out_that_is_a_file_is_a_clear_error(tmp_path: Path, photos: Path) -> None:
     (tmp_path / "run").touch()
     with pytest.raises(ExportError, match="cannot be the run's folder"):
         train(photos / "photos", tmp_path / "run")
 
 
-def test_an_interrupted_run_leaves_no_half_finished_one(
+def test_an_interrupted_run_leaves_no_unfinished_run_behind(
     tmp_path: Path, photos: Path, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = shutil.copytree(finished, tmp_path / "run")
@@ -211,16 +221,14 @@ def test_an_interrupted_run_leaves_no_half_finished_one(
         ("c = ", "cannot be read"),
     ],
 )
-def test_a_recipe_that_is_not_understood_ends_in_a_sentence(
-    tmp_path: Path, text: str, said: str | None
-) -> None:
+def test_an_invalid_recipe_is_a_clear_error(tmp_path: Path, text: str, said: str | None) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ExportError, match=said):
         recipe.load(str(path))
 
 
-def test_every_recipe_of_the_repository_is_understood() -> None:
+def test_every_recipe_of_the_repository_is_valid() -> None:
     assert "lite0" in recipe.names()
     for name in recipe.names():
         assert recipe.load(name).about
@@ -228,7 +236,7 @@ def test_every_recipe_of_the_repository_is_understood() -> None:
         recipe.load("nothing-like-this")
 
 
-def test_a_huge_photo_and_an_odd_one_train_like_any_other(tmp_path: Path) -> None:
+def test_very_large_photos_and_unusual_formats_can_be_trained_on(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 4)
     Image.new("RGB", (9000, 6000), "teal").save(tmp_path / "photos" / "disc" / "huge.jpg", quality=20)
@@ -237,7 +245,7 @@ def test_a_huge_photo_and_an_odd_one_train_like_any_other(tmp_path: Path) -> Non
     assert metadata["training"]["photos"] == 10
 
 
-def test_of_very_many_photos_an_even_part_is_cross_validated(
+def test_with_very_many_photos_an_evenly_spaced_part_is_cross_validated(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "MOST_CROSSED", 12)
@@ -262,7 +270,9 @@ def test_copies_within_a_class_do_not_make_the_estimate_look_better(tmp_path: Pa
     assert any("72 photos of train left out" in line for line in metadata["training"]["summary"])
 
 
-def test_photos_of_a_class_given_as_none_are_left_out_and_said(photos: Path, tmp_path: Path) -> None:
+def test_photos_of_a_class_among_the_photos_of_none_are_left_out_and_reported(
+    photos: Path, tmp_path: Path
+) -> None:
     copy = shutil.copytree(photos / "photos" / "train" / "disc", tmp_path / "none" / "disc")
     metadata = train(
         photos / "photos", tmp_path / "run", neither=copy.parent, cache=photos / "cache"
@@ -270,7 +280,7 @@ def test_photos_of_a_class_given_as_none_are_left_out_and_said(photos: Path, tmp
     assert any("16 photos of none left out" in line for line in metadata["training"]["summary"])
 
 
-def test_a_test_split_that_says_nothing_is_not_used_and_said(photos: Path, tmp_path: Path) -> None:
+def test_a_test_split_that_is_too_small_is_not_used_and_reported(photos: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(photos / "photos", tmp_path / "photos")
     shutil.rmtree(copy / "test" / "square")
     metadata = train(copy, tmp_path / "run", cache=photos / "cache").metadata
@@ -280,7 +290,7 @@ def test_a_test_split_that_says_nothing_is_not_used_and_said(photos: Path, tmp_p
     )
 
 
-def test_a_test_split_that_cannot_be_read_costs_no_run(photos: Path, tmp_path: Path) -> None:
+def test_a_test_split_that_cannot_be_read_does_not_stop_the_run(photos: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(photos / "photos", tmp_path / "photos")
     for path in (copy / "test").rglob("*.jpg"):
         path.write_bytes(b"no photo")

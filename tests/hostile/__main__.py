@@ -12,13 +12,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import ROOT, Server, running_server
 from tests.hostile.bombs import BOMBS
 from tests.hostile.clients import crowd, resident_mb
 from tests.hostile.contract import check
 from tests.hostile.corpus import seeds
-from tests.hostile.cost import measure
+from tests.hostile.cost import measure, status_mb
 
 _EXAMPLES = """examples:
   python -m tests.hostile                        every part, about four minutes in all
@@ -164,7 +165,7 @@ def _python_with_atheris() -> str | None:
 
 
 @contextlib.contextmanager
-def _server(**settings: str) -> Iterator[Server]:
+def _server(**settings: Any) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as folder, running_server(Path(folder) / "log", **settings) as server:
         with server.client() as client:
             if client.get("/health").status_code != 200:
@@ -174,8 +175,7 @@ def _server(**settings: str) -> Iterator[Server]:
 
 def _peak_mb(server: Server) -> float:
     try:
-        status = Path(f"/proc/{server.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+        return status_mb("VmHWM", server.process.pid)
     except IndexError:
         return resident_mb(server.process.pid)
 

@@ -1,7 +1,6 @@
 """Clients good and bad, many at once, against a live server; what they saw is counted."""
 
 import contextlib
-import os
 import random
 import socket
 import statistics
@@ -10,10 +9,10 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 
 from tests.hostile.corpus import seeds
 
@@ -88,8 +87,7 @@ def crowd(url: str, pid: int, photo: bytes, clients: int, seconds: float) -> Tal
 
 def resident_mb(pid: int) -> float:
     """Resident memory of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+    return psutil.Process(pid).memory_info().rss / 1e6
 
 
 def _good(url: str, photo: bytes, tally: Tally, lock: threading.Lock, end: float, number: int) -> None:

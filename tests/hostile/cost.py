@@ -1,7 +1,6 @@
 """What it costs to read a file: seconds of CPU and megabytes, measured in a process of its own."""
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -42,9 +41,10 @@ def measure(data: bytes, size: int = 224) -> Cost:
     return Cost(**json.loads(result.stdout))
 
 
-def _resident_mb(which: str) -> float:
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(rf"{which}:\s+(\d+) kB", status).group(1)) * 1024 / 1e6
+def status_mb(which: str, pid: int | str = "self") -> float:
+    """A figure of proc(5)'s status in MB: VmRSS, or VmHWM, the peak, which psutil does not tell."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split(f"{which}:")[1].split()[0]) * 1024 / 1e6
 
 
 def _main(size: int) -> None:
@@ -54,7 +54,7 @@ def _main(size: int) -> None:
     data = sys.stdin.buffer.read()
     # A first picture pays for imports and decoders' own start.
     decode(_WARM, size)
-    before = _resident_mb("VmRSS")
+    before = status_mb("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # proc(5): forget the peak so far
     start = time.process_time()
     try:
@@ -63,7 +63,7 @@ def _main(size: int) -> None:
     except ImageError as error:
         outcome = f"{error.status} {error}"
     cpu = time.process_time() - start
-    print(json.dumps({"outcome": outcome, "cpu_s": cpu, "peak_mb": _resident_mb("VmHWM") - before}))
+    print(json.dumps({"outcome": outcome, "cpu_s": cpu, "peak_mb": status_mb("VmHWM") - before}))
 
 
 _WARM = (

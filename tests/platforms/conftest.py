@@ -5,65 +5,36 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, SETTINGS, encode, free_port, missing
-from tests.platforms import pythons
-
-# Where .ci/platforms installs; a program on PATH does as well.
-TOOL_FOLDERS = (ROOT / "build/platforms/bin", ROOT / "tests/platforms/node_modules/.bin")
+from benchmarks import _platform
+from tests.conftest import ROOT, encode, free_port, missing
 
 
 def tool(name: str) -> str:
     """Path of a platform's program, or reports the test as skipped (in CI: failed)."""
-    search = os.pathsep.join([*map(str, TOOL_FOLDERS), os.environ["PATH"]])
-    return shutil.which(name, path=search) or missing(f"{name} is not installed: run .ci/platforms")
+    with needed():
+        return _platform.tool(name)
 
 
 def platform_python() -> str:
     """A real Python that Vercel and Lambda run, or reports the test as skipped (in CI: failed)."""
-    return pythons.find() or missing("no Python 3.12 or 3.13 on this machine")
+    with needed():
+        return _platform.platform_python()
 
 
-def bare_environment(*folders: str | Path, **variables: str) -> dict[str, str]:
-    """PATH with these folders first, and nothing of the shell that could change a build or an answer."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in SETTINGS and not name.startswith(("VERCEL", "AWS_", "PYTHON", "PYTEST", "VIRTUAL_ENV"))
-    }
-    return {**kept, "PATH": os.pathsep.join([*map(str, folders), os.environ["PATH"]]), **variables}
-
-
-def run(command: Sequence[str | Path], **options: object) -> str:
-    """Runs a program to its end; returns what it said, and fails the test with that when it fails."""
-    result = subprocess.run(  # type: ignore[call-overload]
-        list(map(str, command)),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        **options,
-    )
-    if result.returncode:
-        pytest.fail(f"{Path(command[0]).name} ended with {result.returncode}:\n{result.stdout}")
-    return str(result.stdout)
-
-
-def copy_checkout(target: Path) -> Path:
-    """The files that git has or would take, in a folder of their own: builders write into what they build."""
-    names = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT)
-    for name in filter(None, names.split("\0")):
-        if (source := ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(source, target / name)
-    return target
+@contextlib.contextmanager
+def needed() -> Iterator[None]:
+    """What turns out to be missing skips the test (in CI: fails it)."""
+    try:
+        yield
+    except _platform.NotHereError as error:
+        missing(str(error))
 
 
 @contextlib.contextmanager

@@ -18,19 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import yaml
 
+from benchmarks._platform import bare_environment, copy_checkout, run
 from tests.conftest import ROOT, free_port, require_program
-from tests.platforms.conftest import (
-    bare_environment,
-    compose_nginx,
-    copy_checkout,
-    platform_python,
-    run,
-    running_nginx,
-    tool,
-)
+from tests.platforms.conftest import compose_nginx, platform_python, running_nginx, tool
 
 pytestmark = pytest.mark.platform
 
@@ -139,7 +133,7 @@ def container(
                 break
             time.sleep(0.05)
         assert process.poll() is None, log.read_text()
-        assert os.stat(f"/proc/{process.pid}").st_uid in {image.user, os.geteuid()} - {0}, (
+        assert psutil.Process(process.pid).uids().effective in {image.user, os.geteuid()} - {0}, (
             "it must not run as root"
         )
         yield client, environment

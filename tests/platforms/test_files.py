@@ -26,13 +26,13 @@ def lines(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("package", "patterns"), prune().UNUSED.items())
-def test_what_is_pruned_still_exists_in_the_installed_packages(package: str, patterns: list[str]) -> None:
+def test_the_folders_to_prune_exist_in_the_installed_packages(package: str, patterns: list[str]) -> None:
     folder = Path(require(package).__file__).parent
     for pattern in patterns:
         assert list(folder.glob(pattern)), f"{package} has no {pattern} any more: see deploy/prune.py"
 
 
-def test_pruning_takes_the_listed_folders_and_leaves_the_rest(
+def test_pruning_removes_the_listed_folders_and_leaves_the_rest(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ["numpy/tests/a.py", "numpy/core/tests/a.py", "numpy/core/b.py", "onnxruntime/tools/a.py",
@@ -46,7 +46,7 @@ def test_pruning_takes_the_listed_folders_and_leaves_the_rest(
     assert "pruned" in capsys.readouterr().out
 
 
-def test_pruning_refuses_a_folder_that_is_no_environment(
+def test_pruning_refuses_a_folder_that_is_not_an_environment(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert prune().main([str(tmp_path)]) == 2
@@ -91,7 +91,7 @@ def test_vercel_gets_one_function_from_the_preset_and_no_rewrites() -> None:
     assert len(config["functions"]["api/index.py"]["excludeFiles"]) <= 256
 
 
-def test_photos_and_runs_of_the_users_own_are_neither_committed_nor_deployed() -> None:
+def test_the_users_photos_and_runs_are_neither_committed_nor_deployed() -> None:
     excluded = excluded_from_vercel()
     ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     for folder in ("photos", "nothing", "neither", "runs"):
@@ -99,7 +99,7 @@ def test_photos_and_runs_of_the_users_own_are_neither_committed_nor_deployed() -
         assert f"/{folder}/" in ignored
 
 
-def test_pretrained_bodies_stay_with_those_who_train() -> None:
+def test_pretrained_bodies_are_not_deployed() -> None:
     excluded = excluded_from_vercel()
     assert "model/bodies/**" in excluded
     assert "model/bodies" in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()

@@ -21,8 +21,9 @@ import httpx
 import pytest
 import yaml
 
+from benchmarks._platform import bare_environment, copy_checkout, run
 from tests.conftest import ROOT, require_program
-from tests.platforms.conftest import bare_environment, copy_checkout, platform_python, run, tool
+from tests.platforms.conftest import platform_python, tool
 
 pytestmark = pytest.mark.platform
 

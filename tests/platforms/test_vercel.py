@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.platforms.conftest import copy_checkout
-from tests.platforms.vercel import Bundle, build, started
+from benchmarks._platform import copy_checkout
+from benchmarks._vercel import Bundle, build, started
+from tests.platforms.conftest import needed
 
 pytestmark = pytest.mark.platform
 
@@ -34,7 +35,8 @@ def build_checkout(target: Path, **variables: str) -> Bundle:
     copy_checkout(target)
     for name, content in PRIVATE.items():
         (target / name).write_text(content)
-    return build(target, **variables)
+    with needed():
+        return build(target, **variables)
 
 
 @pytest.fixture(scope="module")

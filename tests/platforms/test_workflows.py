@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks._platform import run
 from tests.conftest import ROOT, require, require_program
-from tests.platforms.conftest import run, tool
+from tests.platforms.conftest import tool
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 
@@ -98,8 +99,8 @@ def test_without_an_address_the_site_is_written_with_none(tmp_path: Path) -> Non
 
 
 def test_a_wrong_address_or_a_folder_that_exists_is_refused_with_a_sentence(tmp_path: Path) -> None:
-    for arguments in ([tmp_path / "site", "--api", "purrdict.example"], [tmp_path]):
-        result = write_site(arguments[0], *arguments[1:])
+    for folder, *arguments in ((tmp_path / "site", "--api", "purrdict.example"), (tmp_path,)):
+        result = write_site(folder, *arguments)
         assert result.returncode == 2
         assert result.stderr.startswith("error: ")
         assert result.stderr.endswith(".\n")

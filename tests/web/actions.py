@@ -103,7 +103,7 @@ def _transfer(page: Any, files: tuple[dict[str, Any], ...]) -> Any:
 
 def pixels(page: Any) -> list[int]:
     """What the large photo shows, heat included, as RGBA bytes of a 32 x 32 reduction."""
-    return page.evaluate(
+    values: list[int] = page.evaluate(
         """() => {
           const small = document.createElement("canvas");
           small.width = small.height = 32;
@@ -114,6 +114,7 @@ def pixels(page: Any) -> list[int]:
           return [...context.getImageData(0, 0, 32, 32).data];
         }"""
     )
+    return values
 
 
 def number(words: str) -> float:

@@ -20,7 +20,7 @@ from tests.web.conftest import CHROMIUM, FLAGS
 from tests.web.states import STATES, answered
 from tests.web.world import World
 
-SIZES = {
+SIZES: dict[str, dict[str, Any]] = {
     "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
     "narrow": {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True},
     "desktop": {"viewport": {"width": 1280, "height": 800}},

@@ -117,7 +117,8 @@ def test_the_published_configuration_is_valid() -> None:
 
 def test_the_runtime_is_the_published_one() -> None:
     folder = WEB / "vendor" / "onnxruntime-web"
-    sums = dict(reversed(line.split()) for line in (folder / "SHA256SUMS").read_text().splitlines())
+    lines = [line.split() for line in (folder / "SHA256SUMS").read_text().splitlines()]
+    sums = {name: digest for digest, name in lines}
     assert len(sums) == 3
     assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sums} == sums
     assert (folder / "LICENSE").is_file()

@@ -92,7 +92,7 @@ def serving(start: Start, site: Path, folder: Path) -> Iterator[str]:
 @pytest.fixture
 def site(world: World, tmp_path: Path) -> Path:
     """The site of deploy/site.py, whose API is asleep."""
-    command = [sys.executable, ROOT / "deploy/site.py", tmp_path / "site", "--api", world.stopped()]
+    command = [sys.executable, str(ROOT / "deploy/site.py"), str(tmp_path / "site"), "--api", world.stopped()]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return tmp_path / "site"
 

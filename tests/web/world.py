@@ -50,7 +50,7 @@ class World:
     def __exit__(self, *failure: Any) -> None:
         self._stack.close()
 
-    def api(self, **settings: str) -> Server:
+    def api(self, **settings: Any) -> Server:
         """A server of its own with these settings."""
         log = self._folder / f"server-{time.monotonic_ns()}.log"
         return self._stack.enter_context(running_server(log, **settings))

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
@@ -16,7 +17,7 @@ from api._photo.formats import READABLE
 from api._photo.image import decode
 from tests.conftest import ROOT, clean_environment, require
 from tests.hostile import embedded
-from tests.hostile.corpus import picture
+from tests.hostile.corpus import picture, seeds
 from tests.hostile.heic import (
     HEADER,
     SIDE,
@@ -75,6 +76,15 @@ def test_a_heic_shows_its_picture(data: bytes, image: Image.Image) -> None:
     assert np.abs(shown(data) - like(image)).mean() < 4
     assert decode(data, SIZE).format == "HEIC"
     assert (decode(data, SIZE).width, decode(data, SIZE).height) == (SIDE, SIDE)
+
+
+def test_a_transparent_heic_is_the_same_picture_each_time_whatever_else_is_decoded() -> None:
+    """Pillow shares the memory it is given with a picture that has transparency; the decoder takes its own back."""
+    require("pi_heif")
+    data = seeds()["HEIC with alpha"].data
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: decode(data, 224).pixels.tobytes(), range(60)))
+    assert len(found) == 1
 
 
 def test_a_heic_of_tiles_is_put_together() -> None:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import numpy as np
@@ -114,7 +115,7 @@ def test_the_answers_carry_their_timings_and_a_request_id(client: httpx.Client, 
     ],
 )
 def test_bad_requests_get_a_sentence_that_says_what_to_do(
-    client: httpx.Client, request_options: dict[str, object], status: int, says: str
+    client: httpx.Client, request_options: dict[str, Any], status: int, says: str
 ) -> None:
     response = client.post("/predict", **request_options)
     assert response.status_code == status

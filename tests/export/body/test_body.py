@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 LITE0 = ROOT / "model" / "bodies" / "lite0"
 
 
-def test_the_published_body_says_where_it_comes_from_and_fits_its_limits() -> None:
+def test_the_published_body_states_its_source_and_keeps_its_size_limit() -> None:
     body = bodies.load(LITE0)
     assert body.metadata["licence"] == "Apache-2.0"
     assert len(body.metadata["source"]["sha256"]) == 64
@@ -41,7 +41,7 @@ def test_a_body_whose_file_was_cut_off_is_refused(tmp_path: Path, name: str) -> 
         bodies.load(copy)
 
 
-def test_a_body_that_is_missing_ends_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_body_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(bodies.BodyError, match="cannot be used"):
         bodies.load(tmp_path)
 

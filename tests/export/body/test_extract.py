@@ -49,7 +49,7 @@ class Counting:
         monkeypatch.setattr(extracting._Extractor, "__call__", call)
 
 
-def test_the_second_time_nothing_is_computed_and_everything_is_the_same(
+def test_the_second_time_everything_comes_unchanged_from_the_cache(
     body: Body, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counting = Counting(monkeypatch)
@@ -61,7 +61,7 @@ def test_the_second_time_nothing_is_computed_and_everything_is_the_same(
     assert first.digests == second.digests
 
 
-def test_the_cache_goes_by_content_not_by_name(
+def test_the_cache_key_is_the_content_not_the_name(
     body: Body, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     extract(body, photos, Cache(tmp_path / "cache", body))
@@ -139,7 +139,7 @@ def test_photos_above_the_services_limit_are_read_here(
     assert not extract(body, photos, Cache(None, body)).skipped
 
 
-def test_a_cache_that_cannot_be_written_costs_time_but_no_run(
+def test_a_cache_that_cannot_be_written_does_not_stop_the_run(
     body: Body, photos: Photos, tmp_path: Path
 ) -> None:
     in_the_way = tmp_path / "file"
@@ -149,7 +149,7 @@ def test_a_cache_that_cannot_be_written_costs_time_but_no_run(
     assert "not kept" in cache.problem
 
 
-def test_a_full_disk_costs_time_but_no_run(
+def test_a_full_disk_does_not_stop_the_run(
     body: Body, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = Cache(tmp_path / "cache", body)
@@ -159,7 +159,7 @@ def test_a_full_disk_costs_time_but_no_run(
     assert "full" in cache.problem
 
 
-def test_a_damaged_cache_costs_time_but_no_run(body: Body, photos: Photos, tmp_path: Path) -> None:
+def test_a_damaged_cache_does_not_stop_the_run(body: Body, photos: Photos, tmp_path: Path) -> None:
     cache = Cache(tmp_path / "cache", body)
     cache.close()
     cache.path.write_bytes(b"this is no database, whatever its name says" * 100)
@@ -176,14 +176,14 @@ def test_features_of_another_body_are_not_mixed_up(body: Body, photos: Photos, t
     assert np.allclose(half.values * 2, whole.values, atol=1e-2)
 
 
-def test_many_photos_lie_on_disk_not_in_memory(
+def test_features_of_many_photos_are_kept_on_disk(
     body: Body, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(files, "IN_MEMORY", 1000)
     assert isinstance(extract(body, photos, Cache(None, body)).values.base, np.memmap)
 
 
-def test_sqlite_is_given_back(body: Body, tmp_path: Path) -> None:
+def test_the_sqlite_file_is_closed(body: Body, tmp_path: Path) -> None:
     cache = Cache(tmp_path, body)
     cache.close()
     with sqlite3.connect(cache.path) as table:

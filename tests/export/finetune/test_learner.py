@@ -28,7 +28,7 @@ def moved(one: Learner) -> set[str]:
             with_none(one(torch.randn(4, 3, 32, 32))), torch.tensor([0, 1, 2, 0])
         )
         optimizer.zero_grad()
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
     return {name for name, value in one.state_dict().items() if not torch.equal(value, before[name])}
 
@@ -67,7 +67,7 @@ def test_norms_and_biases_are_not_decayed_and_the_head_has_its_own_rate() -> Non
         assert group["most"] == (0.2 if of_head else 0.1)
 
 
-def test_the_average_follows_closely_while_steps_are_few() -> None:
+def test_the_moving_average_follows_closely_in_the_first_steps() -> None:
     """A fixed decay of 0.998 would still hold 90 % of the first weights after 50 steps."""
     module = nn.Linear(1, 1)
     with torch.no_grad():
@@ -78,10 +78,10 @@ def test_the_average_follows_closely_while_steps_are_few() -> None:
         with torch.no_grad():
             module.weight.fill_(float(step))
         average.update_parameters(module)
-    assert 40 < average.module.weight.item() < 49
+    assert 40 < average.module.get_parameter("weight").item() < 49
 
 
-def test_the_average_gets_as_long_as_it_is_asked_for() -> None:
+def test_the_moving_average_reaches_its_configured_decay() -> None:
     module = nn.Linear(1, 1)
     average = averaged(module, 0.9)
     for _ in range(200):
@@ -90,7 +90,7 @@ def test_the_average_gets_as_long_as_it_is_asked_for() -> None:
         before = module.weight.clone()
         module.weight += 1
     average.update_parameters(module)
-    assert (average.module.weight - before).item() == pytest.approx(0.1, abs=1e-4)
+    assert (average.module.get_parameter("weight") - before).item() == pytest.approx(0.1, abs=1e-4)
 
 
 def test_buffers_are_averaged_and_counters_copied() -> None:
@@ -100,8 +100,8 @@ def test_buffers_are_averaged_and_counters_copied() -> None:
         norm.running_mean.fill_(value)  # type: ignore[union-attr]
         norm.num_batches_tracked.fill_(int(value) + 7)  # type: ignore[union-attr]
         average.update_parameters(norm)
-    assert 0 < average.module.running_mean[0] < 1
-    assert average.module.num_batches_tracked == 8
+    assert 0 < average.module.get_buffer("running_mean")[0] < 1
+    assert average.module.get_buffer("num_batches_tracked") == 8
 
 
 def test_an_untrained_head_thinks_every_class_equally_likely() -> None:
@@ -109,7 +109,7 @@ def test_an_untrained_head_thinks_every_class_equally_likely() -> None:
     torch.testing.assert_close(probabilities, torch.full((2, 3), 1 / 3))
 
 
-def test_a_fitted_head_tells_apart_what_the_features_do() -> None:
+def test_a_fitted_head_separates_classes_that_the_features_separate() -> None:
     one = learner()
     random = np.random.default_rng(0)
     targets = np.arange(60) % 3

@@ -44,7 +44,7 @@ def program_files() -> list[Path]:
     return [*(path for path in found if outside not in path.parents), ROOT / "dev.py"]
 
 
-def test_nothing_outside_the_training_of_networks_imports_pytorch() -> None:
+def test_only_the_training_of_networks_imports_pytorch() -> None:
     guilty = [
         f"{path.relative_to(ROOT)}: {name}"
         for path in program_files()
@@ -64,6 +64,6 @@ def test_the_rest_of_the_training_side_imports_it_only_when_a_recipe_asks_for_it
     assert guilty == []
 
 
-def test_an_import_is_found_wherever_it_hides() -> None:
+def test_imports_in_blocks_and_functions_are_found() -> None:
     hidden = "try:\n    import torch.nn\nexcept ImportError:\n    pass\ndef f():\n    from export.finetune import make"
     assert list(imported(hidden)) == [("torch.nn", True), ("export.finetune.make", False)]

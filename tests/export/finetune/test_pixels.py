@@ -39,7 +39,7 @@ def test_pixels_are_those_of_the_service(photos: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(pixels.array[pixels.rows[number]], served)
 
 
-def test_they_lie_on_disk_and_not_in_memory(photos: Path, tmp_path: Path) -> None:
+def test_decoded_photos_are_kept_on_disk_not_in_memory(photos: Path, tmp_path: Path) -> None:
     pixels, _ = load(split(photos), tmp_path)
     assert isinstance(pixels.array, np.memmap)
     assert not pixels.array.flags.writeable
@@ -56,7 +56,7 @@ def test_the_second_time_nothing_is_decoded(
 
 
 @pytest.mark.parametrize("change", ["content", "another photo", "size", "order", "cut off", "facts"])
-def test_whatever_changes_they_are_decoded_anew(change: str, photos: Path, tmp_path: Path) -> None:
+def test_any_change_of_the_photos_decodes_them_again(change: str, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "photos", tmp_path / "photos")
     folder, size = tmp_path / "pixels", 40
     found = split(tmp_path)
@@ -82,7 +82,7 @@ def test_whatever_changes_they_are_decoded_anew(change: str, photos: Path, tmp_p
         np.testing.assert_array_equal(again.array[again.rows[number]], served)
 
 
-def test_unreadable_photos_are_left_out_and_named_each_time(photos: Path, tmp_path: Path) -> None:
+def test_unreadable_photos_are_left_out_and_named_in_every_run(photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "photos", tmp_path / "photos")
     found = split(tmp_path)
     for number in range(room.MOST_NAMED + 2):
@@ -103,7 +103,7 @@ def test_photos_that_are_all_unreadable_are_an_error_not_an_empty_training(tmp_p
         load(Photos(("a", "b"), (tmp_path / "a.gif",), (0,), ("",)), tmp_path)
 
 
-def test_there_may_be_no_photos(tmp_path: Path) -> None:
+def test_an_empty_set_of_photos_is_no_error(tmp_path: Path) -> None:
     pixels, said = load(Photos(("a", "b")), tmp_path)
     assert (len(pixels.photos), len(pixels.array), said) == (0, 0, [])
 
@@ -120,7 +120,7 @@ def test_an_interruption_leaves_no_half_decoded_array(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_disk_without_room_is_noticed_before_it_is_full(
+def test_a_disk_without_room_is_an_error_before_anything_is_written(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10, 9, 1))  # type: ignore[attr-defined]
@@ -129,7 +129,7 @@ def test_a_disk_without_room_is_noticed_before_it_is_full(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_digest_goes_by_content_and_class_not_by_name(photos: Path, tmp_path: Path) -> None:
+def test_the_digest_depends_on_content_and_class_not_on_names(photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos / "photos", tmp_path / "photos")
     first, _ = load(split(photos), tmp_path / "a")
     (tmp_path / "photos/train/disc/000.png").rename(tmp_path / "photos/train/disc/zzz.png")

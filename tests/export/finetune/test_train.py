@@ -22,9 +22,10 @@ from export.body import body as bodies
 from export.body.extract import Cache, extract
 from export.errors import ExportError
 from export.files import write_json
-from export.finetune import checkpoint, devices, loop, pixels, schedule
+from export.finetune import augment, checkpoint, devices, loop, pixels, schedule
 from export.finetune import train as training
 from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
+from export.finetune.learner import Learner
 from export.finetune.settings import Settings
 from export.head import Head
 from export.measure import calibration
@@ -53,18 +54,17 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 def interrupted(train: Train, out: Path, epochs: int) -> None:
     """A training that Ctrl-C stops in the middle of the epoch after so many."""
-    original = loop.recolour
     steps_of_an_epoch = 9
+    left = epochs * steps_of_an_epoch + 3
 
     def recolour(*given: Any) -> Any:
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        return original(*given)
+        return augment.recolour(*given)
 
-    left = epochs * steps_of_an_epoch + 3
-    with mock.patch.object(loop, "recolour", recolour), pytest.raises(KeyboardInterrupt):
+    with mock.patch("export.finetune.loop.recolour", recolour), pytest.raises(KeyboardInterrupt):
         train(out, **SHORT)
 
 
@@ -77,7 +77,7 @@ def test_a_tiny_network_learns_the_labels_and_what_is_none_of_them(run: Path) ->
     assert found[-1]["val_none_unrecognized"] >= 0.7
 
 
-def test_what_comes_out_is_a_body_whose_features_tell_the_classes_apart(run: Path) -> None:
+def test_the_trained_body_has_features_that_separate_the_classes(run: Path) -> None:
     body = bodies.load(run / training.BODY)
     assert (body.input_size, body.channels, len(body.negatives)) == (48, 16, 0)
     assert body.metadata["training"]["settings"]["network"] == "tiny"
@@ -215,7 +215,7 @@ def test_decoded_photos_are_kept_for_resuming_and_gone_afterwards(
 ) -> None:
     with caplog.at_level(logging.INFO):
         interrupted(train, tmp_path, epochs=1)
-    assert (tmp_path / training.PIXELS / "train.npy").stat().st_size > 72 * 36 * 36 * 3
+    assert (tmp_path / loop.PIXELS / "train.npy").stat().st_size > 72 * 36 * 36 * 3
     assert "decoded photos take" in caplog.text
     monkeypatch.setattr("export.finetune.pixels.decode", lambda *_: pytest.fail("decoded again"))
     train(tmp_path, resume=True, **SHORT)
@@ -275,7 +275,7 @@ def test_the_same_photos_in_another_folder_are_the_same_photos(
 
 
 @pytest.mark.parametrize("kind", ["cut off", "damaged", "something else", "empty"])
-def test_a_checkpoint_that_is_not_whole_is_refused_with_a_sentence(
+def test_a_damaged_checkpoint_is_refused_with_a_clear_error(
     kind: str, train: Train, run: Path, tmp_path: Path
 ) -> None:
     content = bytearray((run / LAST).read_bytes())
@@ -287,7 +287,7 @@ def test_a_checkpoint_that_is_not_whole_is_refused_with_a_sentence(
         train(tmp_path, resume=True)
 
 
-def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_whole(
+def test_a_checkpoint_that_cannot_be_written_keeps_the_previous_one(
     train: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted(train, tmp_path, epochs=1)
@@ -308,7 +308,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before_whole(
     assert list(tmp_path.glob(".*part*")) == []
 
 
-def test_a_loss_that_is_no_number_says_what_to_do(train: Train, tmp_path: Path) -> None:
+def test_a_nan_loss_is_an_error_that_says_what_to_do(train: Train, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"Lower learning_rate \(1e\+12\)"):
         train(tmp_path, learning_rate=1e12, head_learning_rate=1e12, warmup=0.0, **SHORT)
     assert not (tmp_path / WEIGHTS).exists()
@@ -328,7 +328,7 @@ def test_without_val_it_trains_measures_nothing_and_warns(train: Train, photos: 
     assert set(lines(tmp_path)[0]) == {"epoch", "size", "loss", "seconds"}
 
 
-def test_unreadable_photos_are_left_out_and_said(train: Train, photos: Path, tmp_path: Path) -> None:
+def test_unreadable_photos_are_left_out_and_reported(train: Train, photos: Path, tmp_path: Path) -> None:
     shutil.copytree(photos, tmp_path / "some")
     (tmp_path / "some/photos/train/disc/000.png").write_bytes(b"\x89PNG\r\n\x1a\n and nothing")
     said: list[str] = []
@@ -337,7 +337,7 @@ def test_unreadable_photos_are_left_out_and_said(train: Train, photos: Path, tmp
     assert "000.png" in said[0]
 
 
-def test_a_class_of_which_no_photo_can_be_read_is_named_before_hours_are_spent(
+def test_a_class_without_a_readable_photo_is_an_error_before_the_training_starts(
     train: Train, photos: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photos, tmp_path / "some")
@@ -356,10 +356,13 @@ def test_a_network_can_be_trained_further_on_other_labels(
         folder = tmp_path / "other/photos" / split
         (folder / "disc").rename(folder / "zebra")  # so that the order of the classes is turned as well
     heads: list[Any] = []
-    original = loop.Learner.fit_head
-    monkeypatch.setattr(
-        loop.Learner, "fit_head", lambda self, *given: (original(self, *given), heads.append(self.head))
-    )
+    original = Learner.fit_head
+
+    def fit_head(self: Learner, *given: Any) -> None:
+        original(self, *given)
+        heads.append(self.head)
+
+    monkeypatch.setattr(Learner, "fit_head", fit_head)
     start = {
         "start_from": str(run / WEIGHTS),
         "sizes": [[48, 1]],
@@ -372,7 +375,7 @@ def test_a_network_can_be_trained_further_on_other_labels(
     assert lines(tmp_path)[0]["val_accuracy"] >= 0.9
 
 
-def test_a_descendant_of_the_pretrained_body_keeps_its_negatives() -> None:
+def test_a_body_trained_from_the_pretrained_one_keeps_its_negatives() -> None:
     said: list[str] = []
     kept = training._negatives(Recipe(), Settings(), Found(("a", "b"), {}), said.append)
     assert isinstance(kept, bodies.Body)
@@ -385,14 +388,19 @@ def test_more_photos_of_none_than_the_epochs_show_are_not_decoded(
 ) -> None:
     decoded: list[Path] = []
     original = pixels._decode_one
-    monkeypatch.setattr(
-        pixels, "_decode_one", lambda path, size: decoded.append(path) or original(path, size)
-    )
+
+    def decode_one(path: Path, size: int) -> Any:
+        decoded.append(path)
+        return original(path, size)
+
+    monkeypatch.setattr(pixels, "_decode_one", decode_one)
     train(tmp_path, sizes=[[32, 1]], none_share=0.1)
     assert sum(path.is_relative_to(photos / "none/train") for path in decoded) == 5
 
 
-def test_weights_of_another_network_are_no_start(train: Train, run: Path, tmp_path: Path) -> None:
+def test_a_training_does_not_start_from_weights_of_another_architecture(
+    train: Train, run: Path, tmp_path: Path
+) -> None:
     with pytest.raises(TrainingError, match="another kind, tiny; the recipe trains compact"):
         train(tmp_path, network="compact", start_from=str(run / WEIGHTS))
     with pytest.raises(TrainingError, match="There is no network"):
@@ -402,13 +410,13 @@ def test_weights_of_another_network_are_no_start(train: Train, run: Path, tmp_pa
         train(tmp_path, start_from=str(tmp_path / "broken.pt"))
 
 
-def test_only_a_body_that_can_be_trained_is_trained(tmp_path: Path) -> None:
+def test_a_body_that_cannot_be_trained_is_refused(tmp_path: Path) -> None:
     found = Found(("a", "b"), {"train": Photos(("a", "b")), "val": Photos(("a", "b"))})
     with pytest.raises(RecipeError, match="lite9 cannot be trained further"):
         training.train_body(Recipe(body="lite9", finetune={"sizes": [[64, 1]]}), found, found, tmp_path)
 
 
-def test_the_time_it_will_take_is_said_early(
+def test_the_time_that_training_takes_is_forecast_early(
     train: Train, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -501,7 +509,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.long
-def test_two_processes_train_what_one_does(photos: Path, tmp_path: Path) -> None:
+def test_two_processes_train_the_same_network_as_one(photos: Path, tmp_path: Path) -> None:
     # With frozen norms the order in which a batch is summed up is all that differs.
     script = tmp_path / "script.py"
     chosen = {**TINY, "norm": "frozen", "sizes": [[32, 2]], "learning_rate": 0.001, "batch_size": 16}

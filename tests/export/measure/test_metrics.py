@@ -40,11 +40,11 @@ def test_accuracy_counts_the_labels_photos_whether_recognized_or_not(some: Score
     assert figures["per_class"]["dog"]["precision"] == pytest.approx(2 / 3)
 
 
-def test_the_confusion_matrix_counts_what_the_user_is_told(some: Scores) -> None:
+def test_the_confusion_matrix_counts_the_answers_that_the_api_gives(some: Scores) -> None:
     assert metrics.confusion(some).tolist() == [[1, 1, 0], [0, 1, 1], [1, 0, 1]]
 
 
-def test_wilsons_interval_holds_its_textbook_values() -> None:
+def test_wilsons_interval_matches_textbook_values() -> None:
     assert metrics.wilson(8, 10) == pytest.approx((0.490, 0.943), abs=0.001)
     assert metrics.wilson(10, 10)[1] == pytest.approx(1)
 
@@ -62,12 +62,12 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order() -> None:
     assert metrics.auroc(np.array([0.9, 0.1]), np.array([0.5])) == 0.5
 
 
-def test_rejection_is_compared_at_one_share_of_false_rejections() -> None:
+def test_rejection_is_compared_at_the_same_false_rejection_rate() -> None:
     own = np.arange(100) / 100
     assert metrics.rejected_at(own, np.array([0.0, 0.05, 0.5, 0.9]), 0.1) == 0.5
 
 
-def test_kinds_are_listed_the_worst_first_and_none_of_them_last(some: Scores) -> None:
+def test_kinds_are_listed_worst_first_and_photos_of_none_last(some: Scores) -> None:
     lines = metrics.by_kind(some)
     assert [line["class"] for line in lines[-2:]] == ["none", "none"]
     assert lines[0]["right"] <= lines[1]["right"]
@@ -76,12 +76,12 @@ def test_kinds_are_listed_the_worst_first_and_none_of_them_last(some: Scores) ->
     assert none == {"a": 1.0, "b": 0.0}
 
 
-def test_the_commonest_confusions_come_first() -> None:
+def test_the_most_frequent_confusions_come_first() -> None:
     answers = scores([0, 0, 1], [[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]], [1.0] * 3)
     assert metrics.confused(answers) == [("cat", "dog", 2), ("dog", "cat", 1)]
 
 
-def test_sources_are_listed_the_least_accurate_first_and_one_source_is_no_list(some: Scores) -> None:
+def test_sources_are_listed_least_accurate_first_and_a_single_source_is_not_listed(some: Scores) -> None:
     lines = metrics.by_source(some)
     assert [(line["source"], line["photos"], line["accuracy"]) for line in lines] == [
         ("b", 2, 0.5),

@@ -41,7 +41,7 @@ def test_every_plot_is_drawn_and_no_letter_is_missing(labels: tuple[str, ...], t
             assert Image.open(path).size > (200, 200)
 
 
-def test_a_name_that_no_font_can_show_becomes_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_that_no_font_can_show_is_drawn_as_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plots, "_FONTS", ())
     assert plots.drawable(["日本語", "cat"]) == ["class 1", "cat"]
 
@@ -53,7 +53,7 @@ def test_nothing_in_a_label_breaks_a_table() -> None:
     assert r"a\|b c&lt;b>" in rows[2]
 
 
-def test_of_very_many_classes_the_worst_are_listed() -> None:
+def test_with_very_many_classes_the_worst_are_listed() -> None:
     values = {
         "per_class": {f"c{i}": {"photos": 1, "precision": 1.0, "recall": i / 1000} for i in range(1000)}
     }

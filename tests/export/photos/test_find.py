@@ -46,14 +46,14 @@ def test_val_and_test_may_be_missing(tmp_path: Path) -> None:
     assert counts(tmp_path) == {"train": 2, "val": 0, "test": 0}
 
 
-def test_a_folder_a_class_is_enough(tmp_path: Path) -> None:
+def test_one_folder_for_each_class_is_enough(tmp_path: Path) -> None:
     touch(tmp_path, "b/1.jpg", "a/1.jpg", "a/2.jpg")
     found = find(tmp_path)
     assert found.labels == ("a", "b")
     assert found.splits["train"].targets == (0, 0, 1)
 
 
-def test_of_a_hundred_photos_a_class_some_are_held_out_and_always_the_same(tmp_path: Path) -> None:
+def test_with_a_hundred_photos_a_class_the_same_photos_are_always_held_out(tmp_path: Path) -> None:
     touch(tmp_path, *(f"{label}/{i}.jpg" for label in "ab" for i in range(120)))
     first = find(tmp_path)
     assert 20 < len(first.splits["test"]) < 55
@@ -68,7 +68,7 @@ def test_a_class_may_be_called_test(tmp_path: Path) -> None:
     assert find(tmp_path).labels == ("test", "trial")
 
 
-def test_photos_may_lie_in_folders_within_a_class(tmp_path: Path) -> None:
+def test_photos_may_be_in_subfolders_of_a_class(tmp_path: Path) -> None:
     touch(tmp_path, "a/x/1.jpg", "a/x/y/2.jpg", "a/3.jpg", "b/1.jpg")
     photos = find(tmp_path).splits["train"]
     assert photos.count(0) == 3
@@ -81,7 +81,7 @@ def test_every_suffix_that_photos_have_is_taken(tmp_path: Path, suffix: str) -> 
     assert counts(tmp_path)["train"] == 2
 
 
-def test_what_programs_leave_behind_is_no_class_and_no_photo(tmp_path: Path) -> None:
+def test_files_of_other_programs_are_neither_classes_nor_photos(tmp_path: Path) -> None:
     touch(
         tmp_path, "a/1.jpg", "b/1.jpg", ".ipynb_checkpoints/1.jpg", "__MACOSX/1.jpg", "a/.thumbnails/1.jpg",
         "a/._1.jpg", "a/1.json", "a/Thumbs.db", ".DS_Store",
@@ -94,14 +94,14 @@ def test_what_programs_leave_behind_is_no_class_and_no_photo(tmp_path: Path) -> 
         assert word in said
 
 
-def test_a_class_without_photos_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_class_without_photos_is_left_out_and_reported(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "train/empty/readme.txt")
     found = find(tmp_path)
     assert found.labels == ("a", "b")
     assert any("empty" in line for line in found.remarks)
 
 
-def test_a_class_that_only_test_has_is_left_out_and_said(tmp_path: Path) -> None:
+def test_a_class_that_only_test_has_is_left_out_and_reported(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "test/a/1.jpg", "test/stranger/1.jpg")
     found = find(tmp_path)
     assert len(found.splits["test"]) == 1
@@ -115,7 +115,7 @@ def test_fewer_than_two_classes_end_in_a_sentence(tmp_path: Path, names: tuple[s
         find(tmp_path)
 
 
-def test_a_folder_that_is_missing_ends_in_a_sentence(tmp_path: Path) -> None:
+def test_a_missing_folder_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="is no folder"):
         find(tmp_path / "nowhere")
 
@@ -148,13 +148,13 @@ def test_photos_may_have_names_that_are_not_utf8(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
-def test_a_class_whose_name_is_not_utf8_ends_in_a_sentence(tmp_path: Path) -> None:
+def test_a_class_whose_name_is_not_utf8_is_a_clear_error(tmp_path: Path) -> None:
     touch(tmp_path, b"caf\xe9/1.jpg", "b/1.jpg")
     with pytest.raises(DataError, match="not UTF-8"):
         find(tmp_path)
 
 
-def test_photos_of_none_of_the_classes_may_lie_by_split_by_kind_or_just_so(tmp_path: Path) -> None:
+def test_photos_of_none_may_be_sorted_by_split_by_kind_or_not_at_all(tmp_path: Path) -> None:
     by_split = touch(tmp_path / "1", "train/cars/1.jpg", "train/2.jpg", "test/3.jpg")
     assert {s: len(p) for s, p in find_neither(by_split, "ab").splits.items()} == {
         "train": 2,
@@ -194,10 +194,16 @@ def remarks(root: Path) -> str:
     return "\n".join(find(root).remarks)
 
 
-def test_links_to_a_parent_folder_are_not_followed_and_said(tmp_path: Path) -> None:
+def test_links_to_a_parent_folder_are_not_followed_and_are_reported(tmp_path: Path) -> None:
     root = touch(tmp_path / "photos", "rose/1.jpg", "tulip/1.jpg", "tulip/2.jpg")
     touch(tmp_path, "private/1.jpg")
-    for name, target in {"up": "..", "again": "..", "self": ".", "above": "../..", "a/root": root}.items():
+    for name, target in {
+        "up": "..",
+        "again": "..",
+        "self": ".",
+        "above": "../..",
+        "a/root": str(root),
+    }.items():
         link = root / "rose" / name
         link.parent.mkdir(exist_ok=True)
         link.symlink_to(target)
@@ -209,14 +215,14 @@ def test_links_to_a_parent_folder_are_not_followed_and_said(tmp_path: Path) -> N
     assert all(name in said for name in ("rose/up", "rose/again", "rose/self", "rose/above", "photos/all"))
 
 
-def test_a_class_behind_a_link_leads_to_nothing_above_it(tmp_path: Path) -> None:
+def test_a_link_in_a_class_is_not_followed_to_a_parent_folder(tmp_path: Path) -> None:
     touch(tmp_path, "data/roses/1.jpg", "data/other/1.jpg", "photos/train/tulip/1.jpg")
     (tmp_path / "data/roses/up").symlink_to("..")
     (tmp_path / "photos/train/rose").symlink_to(tmp_path / "data/roses")
     assert find(tmp_path / "photos").splits["train"].targets == (0, 1)
 
 
-def test_many_ways_to_one_folder_are_walked_once(tmp_path: Path) -> None:
+def test_a_folder_that_many_links_lead_to_is_read_once(tmp_path: Path) -> None:
     touch(tmp_path, "photos/a/1.jpg", "photos/b/1.jpg", *(f"far/{i}/1.jpg" for i in range(40)))
     for i in range(39):
         for name in "xy":
@@ -236,7 +242,7 @@ def test_links_to_other_folders_and_to_photos_are_followed(tmp_path: Path) -> No
     assert not found.remarks
 
 
-def test_a_folder_given_by_a_relative_name_follows_a_link_to_where_one_stands(
+def test_a_relative_folder_is_found_in_a_working_directory_that_is_a_link(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     touch(tmp_path, "roses/1.jpg", "photos/tulip/1.jpg")
@@ -246,7 +252,7 @@ def test_a_folder_given_by_a_relative_name_follows_a_link_to_where_one_stands(
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes")
-def test_what_is_no_regular_file_is_no_photo_and_said(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_left_out_and_reported(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg", "b/1.jpg")
     os.mkfifo(tmp_path / "a/x.jpg")
     (tmp_path / "a/y.jpg").symlink_to("x.jpg")
@@ -265,7 +271,7 @@ def test_photos_of_none_without_splits_are_measured_whatever_the_split(tmp_path:
     assert find_split([photos], [nothing], split, ("a", "b"))[0].count(2) == 2
 
 
-def test_a_folder_that_contributes_nothing_to_a_measurement_is_said(tmp_path: Path) -> None:
+def test_a_folder_without_photos_to_measure_is_reported(tmp_path: Path) -> None:
     photos = touch(tmp_path / "1", "test/a/1.jpg", "test/b/1.jpg")
     other = touch(tmp_path / "other", "train/a/1.jpg")
     nothing = touch(tmp_path / "nothing", "train/1.jpg")
@@ -299,7 +305,7 @@ def test_folders_beside_the_splits_are_said(tmp_path: Path) -> None:
     assert "ignored folders: eval, holdout" in "\n".join(find_neither(tmp_path, "xy").remarks)
 
 
-def test_splits_may_lie_within_the_classes(tmp_path: Path) -> None:
+def test_splits_may_be_folders_within_the_classes(tmp_path: Path) -> None:
     touch(tmp_path, "a/train/1.jpg", "a/test/x/2.jpg", "b/3.jpg", "b/Test/4.jpg", "b/holdout/5.jpg")
     found = find(tmp_path)
     assert {split: found.splits[split].targets for split in SPLITS} == {
@@ -311,7 +317,7 @@ def test_splits_may_lie_within_the_classes(tmp_path: Path) -> None:
     assert "ignored folders: b/holdout" in remarks(tmp_path)
 
 
-def test_splits_within_only_some_of_the_classes_are_said(tmp_path: Path) -> None:
+def test_splits_within_only_some_of_the_classes_are_reported(tmp_path: Path) -> None:
     touch(tmp_path, "a/train/1.jpg", "a/test/2.jpg", "b/1.jpg")
     assert counts(tmp_path) == {"train": 3, "val": 0, "test": 0}
     assert "a/test would be splits, but not every class has such" in remarks(tmp_path)
@@ -339,7 +345,7 @@ def test_class_names_that_nobody_could_see_are_refused(tmp_path: Path, name: str
         find(tmp_path)
 
 
-def test_an_empty_class_is_not_said_to_be_missing_in_train(tmp_path: Path) -> None:
+def test_an_empty_class_is_not_reported_as_missing_in_train(tmp_path: Path) -> None:
     touch(tmp_path, "train/a/1.jpg", "train/b/1.jpg", "train/empty/readme.txt", "test/c/1.jpg", "val/c/1.jpg")
     said = find(tmp_path).remarks
     assert "class folders without photos: empty" in said
@@ -354,7 +360,7 @@ def test_without_a_train_folder_the_error_says_so(tmp_path: Path, split: str) ->
     assert len(find(tmp_path, ("a", "b")).splits[split]) == 2
 
 
-def test_a_run_written_among_the_photos_is_no_class_and_no_photos(tmp_path: Path) -> None:
+def test_a_run_folder_among_the_photos_is_not_a_class_and_its_plots_are_not_photos(tmp_path: Path) -> None:
     touch(tmp_path, "a/1.jpg", "b/1.jpg", "run1/run.json", "run1/1.png", "a/run2/run.json", "a/run2/1.png")
     found = find(tmp_path)
     assert found.labels == ("a", "b")

@@ -20,7 +20,7 @@ from export import run as runs
 from export.errors import ExportError
 from export.files import read_json, write_json
 from export.measure.tables import cell
-from export.publish import changelog, honesty
+from export.publish import card, changelog, honesty
 from export.publish import publish as publishing
 from export.publish.publish import PublishError, next_version, publish
 
@@ -66,7 +66,7 @@ def test_a_published_version_is_never_replaced(published: Path, run: Path, tmp_p
     "version",
     ["1", "1.0", "v1.0.0", "../1.0.0", "1.0.0-rc1", "latest", "03.0.0", "٣.٠.٠", "1.0.100000", "1.0.0\n"],
 )
-def test_what_is_no_version_is_refused(run: Path, tmp_path: Path, version: str) -> None:
+def test_an_invalid_version_is_refused(run: Path, tmp_path: Path, version: str) -> None:
     with pytest.raises(PublishError, match="three numbers"):
         publish(run, tmp_path / "models", version)
 
@@ -100,7 +100,7 @@ def test_interrupted_anywhere_what_was_published_is_untouched(
 
     target, name = {
         "_move": (publishing, "_move"),
-        "card": (publishing.card, "write"),
+        "card": (card, "write"),
         "os.rename": (os, "rename"),
     }[step]
     monkeypatch.setattr(target, name, stop)
@@ -110,7 +110,7 @@ def test_interrupted_anywhere_what_was_published_is_untouched(
     assert everything(models) == before
 
 
-def test_a_model_no_better_than_the_commonest_class_is_refused(run: Path, tmp_path: Path) -> None:
+def test_a_model_no_better_than_the_most_frequent_class_is_refused(run: Path, tmp_path: Path) -> None:
     metadata = read_json(run / runs.METADATA)
     metadata["metrics"]["test"] |= {"accuracy": 0.6, "accuracy_interval": [0.45, 0.7]}
     write_json(run / runs.METADATA, metadata)
@@ -119,7 +119,7 @@ def test_a_model_no_better_than_the_commonest_class_is_refused(run: Path, tmp_pa
     assert not (tmp_path / "models" / "versions").exists()
 
 
-def test_a_temperature_that_says_nothing_is_refused(run: Path) -> None:
+def test_a_temperature_at_the_edge_of_what_is_tried_is_refused(run: Path) -> None:
     metadata = read_json(run / runs.METADATA)
     assert honesty.problems(metadata) == []
     assert "edge" in honesty.problems(metadata | {"temperature": 0.2})[0]
@@ -173,7 +173,7 @@ def test_labels_cannot_break_the_card(run: Path, tmp_path: Path) -> None:
     assert "<i>" not in card
 
 
-def test_the_changelog_of_a_stranger_is_added_to_not_lost(tmp_path: Path, published: Path) -> None:
+def test_an_existing_changelog_is_extended_not_overwritten(tmp_path: Path, published: Path) -> None:
     path = tmp_path / "CHANGELOG.md"
     path.write_text("# Ours\n\nWords.\n\n- **0.9.0** old.\n", encoding="utf-8")
     changelog.add_missing(path, [published / "versions" / "1.0.0"])
@@ -196,7 +196,7 @@ publish.publish(Path(sys.argv[1]), Path(sys.argv[2]))
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 @pytest.mark.parametrize(("step", "versions"), [("_move", ["1.1.0"]), ("_announce", ["1.2.0", "1.1.0"])])
-def test_what_a_killed_process_left_is_tidied_up_by_the_next_one(
+def test_the_next_process_removes_what_a_killed_one_left(
     published: Path, run: Path, tmp_path: Path, step: str, versions: list[str]
 ) -> None:
     models = shutil.copytree(published, tmp_path / "models")
@@ -211,7 +211,7 @@ def test_what_a_killed_process_left_is_tidied_up_by_the_next_one(
     assert [re.findall(r"\d\.\d\.\d", line)[0] for line in lines] == [*versions, "1.0.0"]
 
 
-def test_the_staging_folder_of_a_process_that_runs_is_left_alone(run: Path, tmp_path: Path) -> None:
+def test_the_staging_folder_of_a_running_process_is_left_alone(run: Path, tmp_path: Path) -> None:
     others = tmp_path / "models" / f".staging-{os.getppid()}"
     own = tmp_path / "models" / f".staging-{os.getpid()}"
     for folder in (others, own):
@@ -222,7 +222,9 @@ def test_the_staging_folder_of_a_process_that_runs_is_left_alone(run: Path, tmp_
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": "0.5.0", "metrics": 3}', "[" * 100_000])
-def test_a_strange_version_gets_no_line_and_hinders_nothing(run: Path, tmp_path: Path, text: str) -> None:
+def test_a_version_with_unreadable_metadata_gets_no_line_and_does_no_harm(
+    run: Path, tmp_path: Path, text: str
+) -> None:
     strange = tmp_path / "models" / "versions" / "0.5.0"
     strange.mkdir(parents=True)
     (strange / "metadata.json").write_text(text, encoding="utf-8")
@@ -230,7 +232,7 @@ def test_a_strange_version_gets_no_line_and_hinders_nothing(run: Path, tmp_path:
     assert "0.5.0" not in (tmp_path / "models" / "CHANGELOG.md").read_text(encoding="utf-8")
 
 
-def test_a_full_disk_after_the_move_says_what_is_there(
+def test_a_full_disk_after_the_move_reports_what_was_published(
     published: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     models = shutil.copytree(published, tmp_path / "models")
@@ -294,7 +296,7 @@ def test_a_cell_is_plain_text_and_ordinary_labels_stay_as_they_are(label: str, s
     assert cell(label) == shown
 
 
-def test_a_run_that_lacks_anything_ends_in_a_sentence_and_publishes_nothing(
+def test_an_incomplete_run_is_a_clear_error_and_nothing_is_published(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "parity", lambda _: 0.0)
@@ -342,9 +344,7 @@ def test_a_note_cannot_break_the_card(run: Path, tmp_path: Path) -> None:
     assert "- First." in card
 
 
-def test_a_run_whose_graph_answers_otherwise_than_its_head_is_not_published(
-    run: Path, tmp_path: Path
-) -> None:
+def test_a_run_whose_graph_and_head_disagree_is_not_published(run: Path, tmp_path: Path) -> None:
     with np.load(run / runs.PARITY) as stored:
         np.savez(run / runs.PARITY, pixels=stored["pixels"], logits=-stored["logits"])
     with pytest.raises(runs.RunError, match="differs from the fitted head"):

@@ -19,10 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
-from tests.conftest import require_program
-from tests.platforms.conftest import bare_environment, platform_python, run, tool
+from benchmarks._platform import bare_environment, platform_python, run, tool
 
 
 @dataclass
@@ -57,10 +55,10 @@ class Bundle:
 def build(target: Path, **variables: str) -> Bundle:
     """Runs `vercel build` in a folder, without an account."""
     # npm's wrapper asks PATH for node, and the builder asks it for uv and for a real Python.
-    require_program("node")
+    tool("node")
     vercel = tool("vercel")
     (target / ".vercel").mkdir()
-    (target / ".vercel/project.json").write_text('{"settings":{}}')
+    (target / ".vercel/project.json").write_text('{"settings":{}}', encoding="utf-8")
     environment = bare_environment(
         Path(platform_python()).parent, Path(tool("uv")).parent, VERCEL_TELEMETRY_DISABLED="1", **variables
     )
@@ -68,7 +66,9 @@ def build(target: Path, **variables: str) -> Bundle:
     output = target / ".vercel/output"
     functions = sorted((output / "functions").rglob("*.func"))
     assert len(functions) == 1, f"one function was promised, not {functions}:\n{log}"
-    return Bundle(functions[0], output, json.loads((functions[0] / ".vc-config.json").read_text()))
+    return Bundle(
+        functions[0], output, json.loads((functions[0] / ".vc-config.json").read_text(encoding="utf-8"))
+    )
 
 
 @dataclass
@@ -113,7 +113,7 @@ def started(
             [python / "bin/python", "-c", f"import {bundle.config['handler'].partition('.')[0]}"],
             cwd=bundle.folder,
             env=environment,
-            stdout=(folder / "log").open("w"),
+            stdout=(folder / "log").open("w", encoding="utf-8"),
             stderr=subprocess.STDOUT,
         )
         try:
@@ -138,12 +138,12 @@ def _connect(
         received = connection.recv(65536)
         if not received:
             process.wait(timeout=10)
-            pytest.fail(f"the function ended at its start:\n{log.read_text()}")
+            raise RuntimeError(f"the function ended at its start:\n{log.read_text(encoding='utf-8')}")
         buffer += received
     message = json.loads(buffer.partition(b"\0")[0])
     assert message["type"] == "server-started", message
     client = httpx.Client(
         base_url=f"http://127.0.0.1:{message['payload']['httpPort']}", timeout=60, trust_env=False
     )
-    assert first(client).status_code == 200, log.read_text()
+    assert first(client).status_code == 200, log.read_text(encoding="utf-8")
     return Runtime(client, message["payload"], time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""Finds a real Python that the platforms accept: python3 tests/platforms/pythons.py prints its path.
+"""Finds a real Python that the platforms accept: python3 benchmarks/_pythons.py prints its path.
 
 A shim of pyenv is not enough for Vercel's builder, so the interpreter itself says where it lies.
 """
@@ -22,7 +22,7 @@ def find() -> str | None:
     """Path of the first Python 3.12 or 3.13 that starts, or None."""
     found: dict[str, str] = {}
     for candidate in _candidates():
-        run = subprocess.run([candidate, "-c", _WHERE], capture_output=True, text=True, check=False)
+        run = subprocess.run([candidate, "-c", _WHERE], capture_output=True, encoding="utf-8", check=False)
         version, _, path = run.stdout.strip().partition(" ")
         if version in WANTED and Path(path).exists():
             found.setdefault(version, path)
