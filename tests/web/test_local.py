@@ -118,7 +118,7 @@ def test_a_photo_chosen_while_the_model_loads_waits_for_it(world: World, visit: 
     held: list[Any] = []
     page.route("**/model/model.onnx", lambda route: held.append(route))
     page.get_by_role("radio", name="This device").check(force=True)
-    page.wait_for_selector("text=Loading the model:")
+    page.wait_for_selector('#where-note:has-text("Loading the model:")')
     assert page.get_by_role("progressbar").first.is_visible()
     try_sample(page, wait='#stage[data-state="busy"]')
     held[0].continue_()

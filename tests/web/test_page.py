@@ -6,6 +6,7 @@ import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -86,10 +87,16 @@ def test_the_page_names_no_other_host() -> None:
 
 
 def test_every_address_of_the_page_is_relative() -> None:
-    addresses = re.findall(r'(?:src|href)="([^"]+)"', HTML)
+    addresses = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', HTML)
     assert len(addresses) > 5
     assert all(not address.startswith(("/", "http")) for address in addresses)
     assert all((WEB / address).is_file() for address in addresses)
+
+
+def test_the_icon_in_the_page_is_the_one_of_the_file() -> None:
+    inline = re.search(r'<link rel="icon" [^>]*href="data:image/svg\+xml,([^"]+)"', HTML)
+    assert inline
+    assert unquote(inline[1]) == (WEB / "icons" / "icon.svg").read_text(encoding="utf-8").strip()
 
 
 def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:

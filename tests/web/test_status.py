@@ -180,7 +180,7 @@ def test_a_missing_key_is_asked_for_and_its_answer_follows(world: World, visit: 
 
 def test_a_wrong_key_is_said_to_be_wrong(world: World, visit: Visit) -> None:
     page = visit(world.keyed.url, faults=NETWORK_ERRORS, insist=True)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("wrong")
     page.get_by_role("button", name="Save").click()
     try_sample(page, wait=FAILED)
@@ -191,11 +191,11 @@ def test_a_wrong_key_is_said_to_be_wrong(world: World, visit: Visit) -> None:
 def test_a_key_works_across_origins_and_never_reaches_another_api(world: World, visit: Visit) -> None:
     site = world.site(api=world.keyed.url)
     page = visit(site, faults="404", insist=True)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
     try_sample(page)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill(world.open.url)
     assert page.get_by_label("API key").input_value() == ""
     page.get_by_role("button", name="Save").click()
@@ -208,7 +208,7 @@ def test_a_key_works_across_origins_and_never_reaches_another_api(world: World, 
 
 def test_the_key_is_kept_for_the_session_only(world: World, visit: Visit) -> None:
     page = visit(world.keyed.url, insist=True)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
     assert page.evaluate("[Object.keys(localStorage), document.cookie]") == [["purrdict.where"], ""]
@@ -233,7 +233,7 @@ def test_the_address_set_by_hand_stays_in_the_link(world: World, visit: Visit) -
     ready(page)
     page.reload()
     ready(page)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill("")
     page.get_by_role("button", name="Save").click()
     page.wait_for_selector(TROUBLE)
@@ -245,7 +245,7 @@ def test_the_address_set_by_hand_stays_in_the_link(world: World, visit: Visit) -
 )
 def test_only_web_addresses_are_taken(world: World, visit: Visit, address: str) -> None:
     page = ready(visit(f"{world.server.url}?api={address}"))
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill(address)
     page.get_by_role("button", name="Save").click()
     assert "Write an http or https address" in page.inner_text("#settings-api-wrong")

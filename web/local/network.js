@@ -8,12 +8,19 @@ import { Problem } from "../lib/problem.js";
 /** The folder of the page. */
 const PAGE = new URL("..", import.meta.url);
 const RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
-/** For the progress bar, until the server has told. */
+/** For the progress bar: the runtime as it is downloaded, until the server has told, and unpacked. */
 const RUNTIME_BYTES = 3_659_927;
+const RUNTIME_UNPACKED_BYTES = 14_239_897;
+/** An API that answers nothing at all must not hold up what can be said without it. */
+const DESCRIPTION_TIMEOUT_MS = 30_000;
 /** What the worker consists of: scripts that the browser fetches by itself, and says nothing of when it refuses one. */
 const SCRIPTS = [
   "local/worker.js", "local/resize.js", "local/present.js", "lib/pixels.js", "vendor/onnxruntime-web/ort.wasm.bundle.min.js",
 ];
+/** The smallest module with an instruction of WebAssembly SIMD: what lacks that cannot run the runtime. */
+const WITH_SIMD = Uint8Array.of(
+  0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
+);
 /** The types that browsers run (WHATWG MIME Sniffing, "JavaScript MIME type"). */
 const RUNNABLE = /^(application|text)\/(x-)?(java|ecma|j|live)script(1\.[0-5])?$/;
 
@@ -26,17 +33,19 @@ export class LocalNetwork {
   /**
    * Fetches runtime and model and starts them.
    *
-   * @param {{ api: string, runtime: string | null }} settings where the model is when there is none beside the page, and
-   *   the runtime where the server has it unpacked
+   * @param {{ api: string, timeout: number, runtime: string | null }} settings where the model is when there is none
+   *   beside the page, milliseconds until a server counts as away, and the runtime where the server has it unpacked
    * @param {(done: number, total: number) => void} progress bytes so far
-   * @throws {Problem} modelMissing, modelBroken, runtime, scriptType, scriptMissing, offline
+   * @throws {Problem} noSimd, modelMissing, modelBroken, runtime, scriptType, scriptMissing, offline
    */
-  async load({ api, runtime: unpacked }, progress) {
-    const { base, description } = await publishedModel(api);
+  async load({ api, timeout, runtime: unpacked }, progress) {
+    // Asked before anything is downloaded, which would be in vain.
+    if (!globalThis.WebAssembly?.validate(WITH_SIMD)) throw new Problem("noSimd");
+    const { base, description } = await publishedModel(api, timeout);
     const part = together(progress);
     const [runtime, weights] = await Promise.all([
-      download(new URL(unpacked ?? RUNTIME, PAGE), part("runtime", RUNTIME_BYTES)),
-      download(new URL(description.weights.file, base), part("weights", description.weights.bytes)),
+      download(new URL(unpacked ?? RUNTIME, PAGE), RUNTIME_UNPACKED_BYTES, part("runtime", RUNTIME_BYTES)),
+      download(new URL(description.weights.file, base), description.weights.bytes, part("weights", description.weights.bytes)),
     ]).catch(() => Promise.reject(lost()));
     this.#worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
     this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
@@ -89,11 +98,11 @@ export class LocalNetwork {
  *
  * @throws {Problem} modelMissing, offline
  */
-export async function publishedModel(api = PAGE) {
+export async function publishedModel(api = PAGE, timeout = DESCRIPTION_TIMEOUT_MS) {
   const bases = new Set([new URL("model/", PAGE).href, new URL("model/", api).href]);
   for (const base of bases) {
     try {
-      const response = await get(new URL("metadata.json", base));
+      const response = await get(new URL("metadata.json", base), AbortSignal.timeout(timeout));
       return { base, description: await response.json() };
     } catch {
       // Not here: a static server may publish only the page, or answer anything with a page of its own.
@@ -102,8 +111,8 @@ export async function publishedModel(api = PAGE) {
   throw lost();
 }
 
-async function get(url) {
-  const response = await fetch(url, { headers: headersFor(url) });
+async function get(url, signal) {
+  const response = await fetch(url, { headers: headersFor(url), signal });
   if (!response.ok) throw lost();
   return response;
 }
@@ -123,10 +132,12 @@ async function refusedScript() {
 
 const lost = () => new Problem(navigator.onLine ? "modelMissing" : "offline");
 
-/** Fetches a file; `progress(bytes, expected)` hears of every piece. */
-async function download(url, progress) {
+/** Fetches a file of `unpacked` bytes; `progress(bytes, expected)` hears of every piece, in bytes on the way. */
+async function download(url, unpacked, progress) {
   const response = await get(url);
   const expected = Number(response.headers.get("Content-Length") ?? 0);
+  // Of a body that comes compressed the pieces are unpacked already, and the header tells the smaller size.
+  const share = expected && response.headers.get("Content-Encoding") ? expected / unpacked : 1;
   const chunks = [];
   let bytes = 0;
   for (const reader = response.body.getReader(); ; ) {
@@ -134,8 +145,7 @@ async function download(url, progress) {
     if (done) return new Blob(chunks).arrayBuffer();
     chunks.push(value);
     bytes += value.length;
-    // Of a body that came compressed the header tells the smaller size.
-    progress(bytes, Math.max(expected, bytes));
+    progress(bytes * share, Math.max(expected, bytes * share));
   }
 }
 
