@@ -3,6 +3,7 @@
     python3 dev.py serve            the classifier and its page on http://127.0.0.1:8000
     python3 dev.py test             the default tests
     python3 dev.py train PHOTOS     a model of your own classes: trained, measured and published in a minute
+    python3 dev.py feedback         what people correct, kept: http://127.0.0.1:8001/feedback/owner/
     python3 dev.py install          only creates the environment of the tests
 
 PHOTOS has one folder of photos for each class. Further arguments go to the program itself: `python3 dev.py serve
@@ -26,15 +27,11 @@ SUPPORTED = ((3, 11), (3, 14))
 # Each step is one call of pip: if one file has hashes, pip requires them of all other files in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
+FEEDBACK = ["-r", "services/feedback/requirements.txt"]
 TOOLS = [
-    "-r",
-    "requirements-dev.txt",
-    "-r",
-    "bulk/requirements.txt",
-    "-r",
-    "export/requirements-finetune.txt",
-    "-c",
-    "requirements.in",
+    *("-r", "requirements-dev.txt", "-r", "bulk/requirements.txt", "-r", "export/requirements-finetune.txt"),
+    *FEEDBACK,
+    *("-c", "requirements.in"),
 ]
 # Command → the install steps, and what it runs.
 COMMANDS = {
@@ -43,6 +40,7 @@ COMMANDS = {
     "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
     # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
+    "feedback": ([FEEDBACK], ["-m", "services.feedback", "serve"]),
     "install": ([LOCKED, TOOLS], ["-c", "pass"]),
 }
 

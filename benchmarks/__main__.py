@@ -1,9 +1,10 @@
 """Runs the benchmarks, prints the table of docs/BENCHMARKS.md, and writes the plots to benchmarks/results."""
 
 import argparse
+import importlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from benchmarks import choices, cold_start, latency, memory, rivals, throughput, vercel
 from benchmarks._measure import busy, machine
@@ -18,6 +19,15 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
     "rivals": rivals.main,
     "choices": choices.main,
 }
+
+
+# What stands beside the function: run by name only, and in no table of the function's.
+BESIDE = ("feedback", "gateway")
+
+
+def _add_beside(names: Sequence[str]) -> None:
+    for name in set(BESIDE) & set(names):
+        PARTS[name] = importlib.import_module(f"benchmarks.{name}").main
 
 
 def main() -> int:
@@ -37,12 +47,13 @@ def main() -> int:
         "`pip install -r benchmarks/requirements.txt`; one that is not installed is skipped and named. So is Vercel's "
         "builder, which .ci/platforms installs. A run of all parts writes benchmarks/results/table.md. "
         "`python -m benchmarks own-classes --help` is about training, `python -m benchmarks bulk --help` about "
-        "archives of photos.",
+        "archives of photos. Beside the function, by name only: " + ", ".join(BESIDE) + ".",
     )
     parser.add_argument("parts", nargs="*", metavar="PART", help="run only these parts (default: all)")
     names = parser.parse_args().parts or list(PARTS)
+    _add_beside(names)
     if unknown := set(names) - set(PARTS):
-        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join([*PARTS, *BESIDE])}")
     print(machine())
     if warning := busy():
         print(f"warning: {warning}")

@@ -104,6 +104,7 @@ def test_the_code_passes_bandits_rules() -> None:
         "--no-cache",
         "api",
         "export",
+        "services",
         "dev.py",
         "docs",
     ]

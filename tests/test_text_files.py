@@ -12,8 +12,18 @@ import pytest
 from tests.conftest import ROOT, clean_environment
 
 # What runs on the machines of others. export/ has its own rules, and tests run where developers are.
-PROGRAMS = sorted([ROOT / "dev.py", *(path for name in ("api", "deploy", "docs", "benchmarks", "export") for path in
-                                      (ROOT / name).rglob("*.py"))])  # fmt: skip
+_FOLDERS = ("api", "deploy", "docs", "benchmarks", "export", "services")
+PROGRAMS = sorted(
+    [
+        ROOT / "dev.py",
+        *(
+            path
+            for name in _FOLDERS
+            for path in (ROOT / name).rglob("*.py")
+            if "node_modules" not in path.parts
+        ),
+    ]
+)
 _TEXT = {"read_text": 0, "write_text": 1}  # at which place each takes its encoding
 
 

@@ -1,0 +1,43 @@
+// Counts for Prometheus, on a port of their own that is not published.
+
+import { createServer } from "node:http";
+import client from "prom-client";
+
+const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+/** @param {() => Record<string, number>} inFlight */
+export function metrics(inFlight) {
+  const registry = new client.Registry();
+  client.collectDefaultMetrics({ register: registry });
+  const requests = new client.Counter({
+    name: "gateway_requests_total", help: "Requests answered, by service, method and status.",
+    labelNames: ["service", "method", "status"], registers: [registry],
+  });
+  const seconds = new client.Histogram({
+    name: "gateway_request_seconds", help: "From the first byte of a request to the last of its answer.",
+    labelNames: ["service"], buckets: SECONDS, registers: [registry],
+  });
+  const limited = new client.Counter({ name: "gateway_rate_limited_total", help: "Requests over a client's limit.", registers: [registry] });
+  const waiting = new client.Gauge({
+    name: "gateway_in_flight", help: "Requests that a service is answering.", labelNames: ["service"], registers: [registry],
+    collect() {
+      for (const [service, count] of Object.entries(inFlight())) waiting.set({ service }, count);
+    },
+  });
+  return {
+    limited: () => limited.inc(),
+    answered(service, method, status, ms) {
+      requests.inc({ service, method, status });
+      seconds.observe({ service }, ms / 1000);
+    },
+    /** Serves them; returns the server. */
+    async listen(host, port) {
+      const server = createServer(async (request, response) => {
+        if (request.url !== "/metrics") return response.writeHead(404).end();
+        response.writeHead(200, { "content-type": registry.contentType }).end(await registry.metrics());
+      });
+      await new Promise((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
+      return server;
+    },
+  };
+}
