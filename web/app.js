@@ -19,6 +19,8 @@ async function start() {
   // Shown only now, in its final shape, so that nothing jumps.
   byId("boot").remove();
   show({ page: true });
+  // After the page itself, whose own files come first.
+  if (document.readyState !== "complete") await new Promise((resolve) => addEventListener("load", resolve, { once: true }));
   import("./lib/offline.js").then(({ keepOffline }) => keepOffline(page)).catch(() => {});
 }
 

@@ -35,6 +35,8 @@ def choose_cat(page: Any, wait: str = ANSWERED) -> None:
 
 
 def choose(page: Any, *files: dict[str, Any], wait: str = ANSWERED) -> None:
+    # Nobody can choose before the page shows.
+    page.wait_for_selector("#page")
     page.locator("#files").set_input_files(list(files))
     _wait_for(page, files[0]["name"], wait)
 
@@ -49,7 +51,8 @@ def _wait_for(page: Any, name: str, selector: str) -> None:
 def answer_here(page: Any) -> None:
     """Lets the browser answer, and waits until it can."""
     page.get_by_role("radio", name="This device").check(force=True)
-    page.wait_for_selector(READY, timeout=60_000)
+    page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)
+    ready(page)
 
 
 def probabilities(page: Any) -> dict[str, float]:

@@ -257,7 +257,7 @@ def key_needed(world: World, visit: Open) -> Any:
 @state
 def settings(world: World, visit: Open) -> Any:
     page = ready(visit(away(world)))
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     return page
 
 
@@ -274,7 +274,7 @@ def browser_loading(world: World, visit: Open) -> Any:
     page = ready(visit(world.server.url))
     page.route("**/model/model.onnx", lambda route: None)
     page.get_by_role("radio", name="This device").check(force=True)
-    page.wait_for_selector("text=Loading the model:")
+    page.wait_for_selector('#where-note:has-text("Loading the model:")')
     return page
 
 

@@ -190,7 +190,7 @@ def test_the_curl_command_gives_the_same_answer_in_a_terminal(
 
 def test_the_curl_command_never_holds_the_key(world: World, visit: Visit) -> None:
     page = visit(world.keyed.url, insist=True, permissions=["clipboard-read", "clipboard-write"])
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
     try_sample(page)
@@ -208,6 +208,7 @@ def test_where_copying_is_not_allowed_the_command_is_shown(world: World, visit: 
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }")
     unfold(page)
     page.get_by_role("button", name="Copy as curl").click()
+    page.wait_for_selector("#command-text")
     shown = page.get_by_label("Here is the command").input_value()
     assert shown.startswith("curl -F ")
 

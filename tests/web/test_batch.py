@@ -134,7 +134,7 @@ def test_an_address_that_may_not_be_read_is_explained(world: World, visit: Visit
 
 def test_a_photo_pasted_into_an_open_dialog_is_not_asked_about_behind_it(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.evaluate(
         """() => {
           const transfer = new DataTransfer();

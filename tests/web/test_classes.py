@@ -426,7 +426,7 @@ def test_the_page_follows_the_place_that_answers(world: World, visit: Visit) -> 
 def test_the_page_follows_the_api_of_the_settings(world: World, visit: Visit) -> None:
     page = ready(visit(world.site(api=world.open.url)))
     _asks(page, "Cat or dog?")
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill(world.of(models.CLASSES[37]).url)
     page.get_by_role("button", name="Save").click()
     _asks(page, "Which of 37 classes?")
@@ -439,7 +439,7 @@ def test_news_of_an_api_that_is_no_longer_asked_comes_too_late(world: World, vis
     page.route("**/model/info", lambda route: held.append(route))
     page.goto(world.site(api=world.open.url))
     ready(page)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill(world.of(models.FLOWERS).url)
     page.get_by_role("button", name="Save").click()
     while len(held) < 2:

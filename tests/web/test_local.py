@@ -125,6 +125,41 @@ def test_a_photo_chosen_while_the_model_loads_waits_for_it(world: World, visit: 
     page.wait_for_selector(ANSWERED, timeout=60_000)
 
 
+def test_a_browser_too_old_to_run_the_model_is_told_before_the_download(world: World, visit: Visit) -> None:
+    page = visit("about:blank")
+    # What a browser without WebAssembly SIMD says of any module that has some of it.
+    page.add_init_script("WebAssembly.validate = () => false")
+    page.goto(world.server.url)
+    ready(page)
+    loaded: list[str] = []
+    page.on("request", lambda request: loaded.append(request.url))
+    page.get_by_role("radio", name="This device").check(force=True)
+    page.wait_for_selector(TROUBLE)
+    assert "too old to run the model: it lacks WebAssembly SIMD" in page.inner_text("#notice-text")
+    try_sample(page, wait=FAILED)
+    assert "lacks WebAssembly SIMD" in page.inner_text("#verdict-note")
+    assert not [url for url in loaded if url.endswith((".wasm", ".onnx"))]
+    page.locator("#stage").get_by_role("button", name="Answer on our server").click()
+    page.wait_for_selector(ANSWERED)
+
+
+def test_the_progress_of_the_download_counts_the_bytes_on_the_way(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    page.evaluate(
+        """() => {
+          window.totals = [];
+          new MutationObserver(() => totals.push(document.getElementById("where-note").textContent))
+            .observe(document.getElementById("where-note"), { childList: true });
+        }"""
+    )
+    answer_here(page)
+    said = [words for words in page.evaluate("totals") if words.startswith("Loading the model:")]
+    assert said
+    totals = {float(words.split(" of ")[1].replace("\xa0", " ").split(" ")[0]) for words in said}
+    # The runtime and the model as they are sent, not as they are unpacked.
+    assert max(totals) < 6
+
+
 def test_a_batch_is_answered_in_the_browser(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     answer_here(page)

@@ -22,7 +22,6 @@ export async function keepOffline(page) {
   if (!page.settings.offline || !navigator.serviceWorker || !globalThis.caches || !crypto.subtle) return;
   holdTabLock();
   const registration = await navigator.serviceWorker.register(key("sw.js"));
-  await loaded();
   const list = await published();
   if (!list) return;
   const state = await caches.open(STATE);
@@ -38,13 +37,6 @@ export async function keepOffline(page) {
   await fetchAll(list, (path) => HEAVY.test(path));
   document.documentElement.dataset.kept = "all";
 }
-
-/** After the page itself: its own files come first. */
-const loaded = () =>
-  new Promise((resolve) => {
-    if (document.readyState === "complete") resolve();
-    else addEventListener("load", resolve, { once: true });
-  });
 
 /** What the server has now; null when it cannot or does not say. */
 async function published() {
