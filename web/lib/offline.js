@@ -22,6 +22,8 @@ export async function keepOffline(page) {
   if (!page.settings.offline || !navigator.serviceWorker || !globalThis.caches || !crypto.subtle) return;
   holdTabLock();
   const registration = await navigator.serviceWorker.register(key("sw.js"));
+  // What blocks service workers may answer with nothing: downloads would be in vain.
+  if (!registration) return;
   const list = await published();
   if (!list) return;
   const state = await caches.open(STATE);
