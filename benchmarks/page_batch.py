@@ -108,8 +108,11 @@ def _cpu(parent: int) -> dict[str, float]:
     stats = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            pid, rest = path.parent.name, path.read_text().rpartition(")")[2].split()
-            stats[int(pid)] = (int(rest[1]), (int(rest[11]) + int(rest[12])) / os.sysconf("SC_CLK_TCK"))
+            rest = path.read_text().rpartition(")")[2].split()
+            stats[int(path.parent.name)] = (
+                int(rest[1]),
+                (int(rest[11]) + int(rest[12])) / os.sysconf("SC_CLK_TCK"),
+            )
     found: dict[str, float] = {}
     for pid, (_, seconds) in stats.items():
         ancestors, above = [], pid

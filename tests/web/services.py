@@ -77,14 +77,14 @@ class Writer(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.end_headers()
         pieces = ("Meet ", request["notes"], "!")
-        events = [
+        events: list[tuple[str, dict[str, object]]] = [
             ("queued", {"place": 1, "waiting": 1}),
             ("start", {"model": "test", "prompt": "listing-1", "draft": True, "notice": "Draft."}),
             *(("delta", {"text": piece}) for piece in pieces),
             ("done", {"finish_reason": "stop", "usage": {"completion_tokens": 3}, "draft": True}),
         ]
-        for name, data in events:
-            self.wfile.write(f"event: {name}\ndata: {json.dumps(data)}\n\n".encode())
+        for name, payload in events:
+            self.wfile.write(f"event: {name}\ndata: {json.dumps(payload)}\n\n".encode())
             self.wfile.flush()
 
     def log_message(self, *_: Any) -> None:
