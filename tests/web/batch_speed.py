@@ -1,7 +1,7 @@
 """How long many photos take on the page, and whether it stays quick meanwhile.
 
-    python -m benchmarks.page_batch                      300 photos of 500 x 375 on the server
-    python -m benchmarks.page_batch --photos 3000 --where browser
+    python -m tests.web.batch_speed                      300 photos of 500 x 375 on the server
+    python -m tests.web.batch_speed --photos 3000 --where browser
 
 Prints the seconds from the choice to the last answer, the main thread's tasks over 50 ms (the Long Tasks API), and the
 page's JavaScript heap at the end. The photos are made: the sample cat (CC0) with noise of its own in each.
@@ -108,7 +108,7 @@ def _cpu(parent: int) -> dict[str, float]:
     stats = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            rest = path.read_text().rpartition(")")[2].split()
+            rest = path.read_text(encoding="utf-8").rpartition(")")[2].split()
             stats[int(path.parent.name)] = (
                 int(rest[1]),
                 (int(rest[11]) + int(rest[12])) / os.sysconf("SC_CLK_TCK"),
