@@ -121,6 +121,7 @@ def test_the_camera_is_answered_several_times_a_second_and_sends_nothing(world: 
         page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
         ready_page(page, world)
         page.get_by_role("button", name="Live camera").click()
+        page.wait_for_selector("dialog.live")
         looks = "Number(document.querySelector('dialog.live').dataset.looks ?? 0)"
         page.wait_for_function(f"() => {looks} >= 3", timeout=60_000)
         assert posted == []
