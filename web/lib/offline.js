@@ -40,6 +40,10 @@ export async function keepOffline(page) {
   document.documentElement.dataset.kept = "all";
 }
 
+/** Nobody waits for these downloads, but somebody may be using the page meanwhile. */
+const idle = () =>
+  new Promise((resolve) => (globalThis.requestIdleCallback ? requestIdleCallback(resolve, { timeout: 500 }) : setTimeout(resolve)));
+
 /** What the server has now; null when it cannot or does not say. */
 async function published() {
   try {
@@ -56,6 +60,7 @@ async function fetchAll({ version, files }, wanted) {
   const cache = await caches.open(cacheName(version));
   for (const [path, { sha256 }] of Object.entries(files)) {
     if (NOT_KEPT.test(path) || !wanted(path) || (await cache.match(key(path)))) continue;
+    await idle();
     await cache.put(key(path), (await fromOlder(version, path, sha256)) ?? (await fetched(path, sha256)));
   }
 }
