@@ -1,4 +1,4 @@
-"""All of compose.yaml on a real Docker Engine: built, healthy, used, every container killed, and nothing lost."""
+"""Page, classifier, gateway, feedback and database of compose.yaml on a real Docker Engine: built, healthy, used, every container killed, and nothing lost."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ from tests.conftest import ROOT, free_port
 from tests.services.engine import PUBLISHED, Engine, engine
 
 pytestmark = pytest.mark.services
+# With the gateway and the database. The profile `writer` is brought up by tests/services/writer/test_compose.py.
+PROFILE = "feedback"
 # A tenth of a second more than nothing: what one client may send in a minute must not be what stops the test.
 LIMITS = {"RATE_LIMIT": "1000000", "FEEDBACK_PER_HOUR": "1000000"}
 
 
 @dataclass
 class Stack:
-    """The project in a folder of its own, with all profiles."""
+    """The project in a folder of its own, with all services but the writer and its engine."""
 
     engine: Engine
     folder: Path
@@ -41,7 +43,7 @@ class Stack:
     times: dict[str, float] = field(default_factory=dict)
 
     def compose(self, *arguments: str, check: bool = True) -> str:
-        return self.engine.run("compose", "--profile", "full", *arguments, cwd=self.folder, check=check)
+        return self.engine.run("compose", "--profile", PROFILE, *arguments, cwd=self.folder, check=check)
 
     def timed(self, name: str, *arguments: str) -> None:
         start = time.monotonic()
