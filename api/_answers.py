@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from api._classifier import Prediction
@@ -54,11 +56,20 @@ class Heatmap(_Answer):
     @classmethod
     def of(cls, prediction: Prediction) -> Self | None:
         """The map of this prediction; None where none was asked for."""
-        if prediction.heatmap is None:
+        return None if prediction.heatmap is None else cls._made(prediction.label, prediction.heatmap)
+
+    @classmethod
+    def of_all(cls, prediction: Prediction) -> list[Self] | None:
+        """The maps of all labels present, where they are several; else None."""
+        if len(prediction.heatmaps) < 2:
             return None
-        rows, columns = prediction.heatmap.shape
-        values = prediction.heatmap.clip(0.0, 1.0).astype(float).round(3).tolist()
-        return cls(label=prediction.label, rows=rows, columns=columns, values=values)
+        return [cls._made(*pair) for pair in zip(prediction.present, prediction.heatmaps, strict=True)]
+
+    @classmethod
+    def _made(cls, label: str, heatmap: NDArray[np.float32]) -> Self:
+        rows, columns = heatmap.shape
+        values = heatmap.clip(0.0, 1.0).astype(float).round(3).tolist()
+        return cls(label=label, rows=rows, columns=columns, values=values)
 
 
 class Answer(_Answer):
@@ -73,7 +84,15 @@ class Answer(_Answer):
         description="False when the photo looks like none of the labels: then the prediction means little.",
         examples=[True],
     )
+    present: list[str] = Field(
+        description="The labels that the photo shows: empty when it is not recognized, several when others have strong "
+        "evidence beside the prediction, in another place.",
+    )
     heatmap: Heatmap | None = Field(default=None, description="Only with `?explain=true`.")
+    heatmaps: list[Heatmap] | None = Field(
+        default=None,
+        description="Only with `?explain=true`, where several labels are present: the map of each.",
+    )
 
     @classmethod
     def of(cls, prediction: Prediction, **more: Any) -> Self:
@@ -83,7 +102,9 @@ class Answer(_Answer):
             confidence=round(prediction.confidence, 6),
             probabilities={label: round(value, 6) for label, value in prediction.probabilities.items()},
             recognized=prediction.recognized,
+            present=list(prediction.present),
             heatmap=Heatmap.of(prediction),
+            heatmaps=Heatmap.of_all(prediction),
             **more,
         )
 
@@ -156,10 +177,11 @@ class Health(_Answer):
     device: str = Field(examples=["cpu"])
     model_version: str | None = Field(description="The version served; null without one.")
     detail: str | None = Field(default=None, description="Why it is unhealthy.", examples=[None])
+    key_required: bool = Field(description="Whether predicting takes an API key.", examples=[False])
     timestamp: Timestamp
 
     @classmethod
-    def of(cls, model: Model | None, reason: str) -> Self:
+    def of(cls, model: Model | None, reason: str, *, key_required: bool = False) -> Self:
         """The health of a service with this model, or with the reason why it has none."""
         return cls(
             status="healthy" if model else "unhealthy",
@@ -167,6 +189,7 @@ class Health(_Answer):
             device="cpu",
             model_version=model.version if model else None,
             detail=reason or None,
+            key_required=key_required,
             timestamp=now(),
         )
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from PIL import Image
 
+from api._present import Box, confirmed, places
 from api._registry import Model, ModelError
 
 # Activations of one photo take about 10 MB: a chunk bounds the memory of a large batch without costing speed.
@@ -36,6 +38,8 @@ class Prediction:
         recognized: whether the photo looks like any of the labels at all.
         recognized_score: how much it does, 0 to 1.
         heatmap: float32 [h, w], 0 to 1, class activation map of `label` over the whole photo; None unless asked for.
+        present: the labels that the photo shows: none, `label`, or `label` and others beside it.
+        heatmaps: as `heatmap`, for each label of `present`; empty unless asked for.
     """
 
     label: str
@@ -44,6 +48,8 @@ class Prediction:
     recognized: bool
     recognized_score: float
     heatmap: NDArray[np.float32] | None = None
+    present: tuple[str, ...] = ()
+    heatmaps: tuple[NDArray[np.float32], ...] = ()
 
 
 class Classifier:
@@ -93,29 +99,69 @@ class Classifier:
         return predictions
 
     def _run(self, pixels: NDArray[np.uint8], explain: bool) -> list[Prediction]:
-        names = _OUTPUTS if explain else _OUTPUTS[:2]
-        probabilities, recognized, *maps = self._session.run(names, {"pixels": pixels})
+        probabilities, recognized, maps = self._session.run(_OUTPUTS, {"pixels": pixels})
+        known = [float(score) >= self.model.recognized_threshold for score in recognized]
+        beside = self._beside(pixels, probabilities, maps, known)
         return [
             self._prediction(
-                probabilities[i].tolist(),
-                float(recognized[i]),
-                maps[0][i] if explain else None,
+                probabilities[i].tolist(), float(recognized[i]), maps[i] if explain else None, beside[i]
             )
             for i in range(len(pixels))
         ]
 
+    def _beside(
+        self,
+        pixels: NDArray[np.uint8],
+        probabilities: NDArray[np.float32],
+        maps: NDArray[np.float32],
+        known: list[bool],
+    ) -> list[list[int]]:
+        """For each photo the labels beside its likeliest that a second look confirms (see _present.py)."""
+        size = pixels.shape[1]
+        looks = [
+            (i, label, box)
+            for i in range(len(pixels))
+            if known[i]
+            for label, box in places(probabilities[i].tolist(), maps[i], size)
+        ]
+        found: list[list[int]] = [[] for _ in pixels]
+        for first in range(0, len(looks), CHUNK):
+            chunk = looks[first : first + CHUNK]
+            cuts = np.stack([_cut(pixels[i], box) for i, _, box in chunk])
+            again, recognized = self._session.run(_OUTPUTS[:2], {"pixels": cuts})
+            for (i, label, _), of_cut, score in zip(chunk, again, recognized, strict=True):
+                if confirmed(float(of_cut[label]), float(score) >= self.model.recognized_threshold):
+                    found[i].append(label)
+        return found
+
     def _prediction(
-        self, probabilities: list[float], score: float, maps: NDArray[np.float32] | None
+        self,
+        probabilities: list[float],
+        score: float,
+        maps: NDArray[np.float32] | None,
+        beside: list[int],
     ) -> Prediction:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
+        recognized = score >= self.model.recognized_threshold
+        present = [best, *beside] if recognized else []
         return Prediction(
             label=self.model.labels[best],
             confidence=probabilities[best],
             probabilities=dict(zip(self.model.labels, probabilities, strict=True)),
-            recognized=score >= self.model.recognized_threshold,
+            recognized=recognized,
             recognized_score=score,
             heatmap=None if maps is None else maps[best],
+            present=tuple(self.model.labels[i] for i in present),
+            heatmaps=() if maps is None else tuple(maps[i] for i in present),
         )
+
+
+def _cut(pixels: NDArray[np.uint8], box: Box) -> NDArray[np.uint8]:
+    """A part of the square that the network sees, as a square of the same size."""
+    top, left, bottom, right = box
+    size = pixels.shape[0]
+    part = Image.fromarray(pixels[top : max(bottom, top + 1), left : max(right, left + 1)])
+    return np.asarray(part.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def available_cpus() -> int:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-# More, or longer ones, are counted instead of named. The page does the same (web/strings.js).
+# More, or longer ones, are counted instead of named. The page does the same (web/lib/text.js).
 NAMED_AT_MOST = 5
 NAMED_CHARACTERS = 60
 

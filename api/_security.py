@@ -19,7 +19,8 @@ CSP_DATA = "default-src 'none'"
 # The page talks to any API that its user names, reads photos as blobs, and may run the model itself in WebAssembly.
 CSP_PAGE = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' blob: data:; "
-    "connect-src 'self' http: https:; worker-src 'self'; base-uri 'none'; form-action 'none'"
+    "connect-src 'self' http: https:; worker-src 'self'; manifest-src 'self'; "
+    "base-uri 'none'; form-action 'none'"
 )
 # Swagger UI and ReDoc style their elements one by one, and ReDoc searches in a worker that it builds itself.
 CSP_DOCS = (

@@ -34,6 +34,8 @@ _CONNECTIONS = re.compile(r"(wss?|ftp)://.*")
 # A star for the first label of a host, with a name of two labels or more behind it; or for the host of an app.
 _STARRED = re.compile(r"^(https?://)\*\.([^.*]+\.[^*]+)$")
 _STARRED_APP = re.compile(r"^((?!https?:)[^:/]+://)\*$")
+# Credentials, queries and fragments do not belong there: every visitor is told it.
+_SERVICE = re.compile(r"(https?://[^\s/?#@]+)?/[^\s?#]*|https?://[^\s/?#@]+")
 _WORKERS = "WEB_CONCURRENCY"
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("0", "false", "no", "off")
@@ -59,6 +61,8 @@ class Settings:
     log_level: str = "INFO"
     port: int = 8000
     root_path: str = ""
+    feedback_url: str | None = None
+    writer_url: str | None = None
     ngrok_authtoken: str | None = field(default=None, repr=False)
     workers_ignored: bool = False
 
@@ -89,6 +93,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),
         port=_integer("PORT", text, 8000, minimum=1, maximum=65_535),
         root_path=_root_path("ROOT_PATH", text),
+        feedback_url=_service("FEEDBACK_URL", text),
+        writer_url=_service("WRITER_URL", text),
         ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
         # No setting of this service: uvicorn's and the platforms', for servers of several processes.
         workers_ignored=text.get(_WORKERS, "") not in ("", "1"),
@@ -121,6 +127,17 @@ def _load_dotenv(path: Path) -> None:
             os.environ.setdefault(name, value)
     elif os.path.lexists(path.with_name(f"{path.name}.txt")):
         raise SettingsError(f"{path.name}.txt: an editor added .txt to its name. Call it {path.name}.")
+
+
+def _service(name: str, text: Mapping[str, str]) -> str | None:
+    """The address of a service as browsers reach it: whole, or a path on the API's own origin."""
+    value = text.get(name, "")
+    if value and not _SERVICE.fullmatch(value):
+        raise SettingsError(
+            f"{name}: {value!r} is no address of a service. Write one like https://feedback.example/ or, on this "
+            "API's own origin, a path like /feedback."
+        )
+    return value or None
 
 
 def _origins(value: str) -> tuple[str, ...]:

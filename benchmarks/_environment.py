@@ -14,6 +14,8 @@ SETTINGS = (
     "MODEL_DIR",
     "MODEL_VERSION",
     "NGROK_AUTHTOKEN",
+    "FEEDBACK_URL",
+    "WRITER_URL",
     "PORT",
     "ROOT_PATH",
     "THREADS",

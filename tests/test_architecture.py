@@ -9,10 +9,6 @@ import pytest
 from tests.conftest import ROOT
 
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
-# Drawn, but allowed to be missing: their branches are not merged yet. Take an entry out when its folder is here.
-ARRIVING = {
-    *("web/icons", "web/lib", "web/local", "web/view", "web/words"),
-}
 # Their subfolders are data, fixtures or one folder for each platform, not parts of the design.
 LEAVES = {"deploy", "docs", "tests"}
 # What tests/ has beside a mirror of the tree.
@@ -43,8 +39,7 @@ def tracked() -> Iterator[list[str]]:
 
 
 def test_every_folder_on_the_page_exists() -> None:
-    missing = {name for name in drawn() if not (ROOT / name).is_dir()}
-    assert missing <= ARRIVING
+    assert {name for name in drawn() if not (ROOT / name).is_dir()} == set()
 
 
 def test_every_folder_is_on_the_page() -> None:

@@ -47,6 +47,7 @@ ROOMS = (
         "_commands.progress",
         "_labels",
         "_dotenv",
+        "_present",
         "_registry",
         "_admission",
         "_server",

@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 
 from api._answers import Health, Index, ModelInfo
 from api._service import Service
+from api._settings import Settings
 
 # Of the HTTP API; the model has a version of its own.
 API_VERSION = "1.0.0"
@@ -54,14 +55,23 @@ async def index(request: Request) -> Any:
         message=service.message,
         version=API_VERSION,
         status="running" if service.classifier else "degraded",
-        endpoints={name: request.scope["root_path"] + path for name, path in endpoints.items()},
+        endpoints={
+            **{name: request.scope["root_path"] + path for name, path in endpoints.items()},
+            **_services(service.settings),
+        },
     )
     return JSONResponse(body.model_dump(), headers=headers)
 
 
+def _services(settings: Settings) -> dict[str, str]:
+    """What stands beside the API, where its owner says so: the page offers it."""
+    named = {"feedback": settings.feedback_url, "writer": settings.writer_url}
+    return {name: url for name, url in named.items() if url}
+
+
 async def health(request: Request) -> Any:
     service: Service = request.app.state.service
-    body = Health.of(service.model, service.reason)
+    body = Health.of(service.model, service.reason, key_required=bool(service.settings.api_keys))
     return JSONResponse(body.model_dump(), 200 if service.model else 503)
 
 

@@ -2,12 +2,22 @@
 
 Only files on the list are ever opened, so there is no path for a client to climb out of. On platforms that leave web/
 out of the function the list is empty and the API works without its page.
+
+What is text goes out gzipped where the client takes that. Two files are made here: config.json says beside what web/
+has that the page may be kept for offline use, and files.json names every file with its digest, so that a browser keeps
+whole versions of the page and never parts of two (web/lib/offline.js).
 """
 
+import contextlib
 import functools
+import gzip
+import hashlib
+import json
 import mimetypes
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,14 +25,21 @@ from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from api._security import CSP_PAGE
+from api._service import Service, UnavailableError
 
 _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
     ".wasm": "application/wasm",
     ".gz": "application/gzip",
+    ".br": "application/octet-stream",
 }
 _NOT_SERVED = ("node_modules", "package.json", "package-lock.json")
+_TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".md"}
+# Kept compressed, and served as what they are: clients that take brotli get two thirds of the bytes.
+_RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm"
+_MADE = ("config.json", "files.json")
+_CACHE = {"Content-Security-Policy": CSP_PAGE, "Cache-Control": "no-cache"}
 
 
 @functools.cache
@@ -33,10 +50,24 @@ def _learn_types() -> None:
         mimetypes.add_type(media_type, suffix)
 
 
+@dataclass(frozen=True)
+class _Text:
+    """A file's content, with and without gzip, and its digest."""
+
+    plain: bytes
+    packed: bytes
+    digest: str
+
+    @classmethod
+    def of(cls, content: bytes) -> "_Text":
+        return cls(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest())
+
+
 class Page:
     """The files of the page in `directory`."""
 
     def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._files = StaticFiles(directory=directory, check_dir=False)
         self._names = sorted(_names(directory))
 
@@ -49,7 +80,10 @@ class Page:
 
     def routes(self) -> list[Route]:
         """A route for each file."""
-        return [Route(f"/{name}", self._endpoint(name), include_in_schema=False) for name in self._names]
+        if not self:
+            return []
+        names = [*self._names, *(name for name in (*_MADE, _RUNTIME) if name not in self._names)]
+        return [Route(f"/{name}", self._endpoint(name), include_in_schema=False) for name in names]
 
     def _endpoint(self, name: str):  # type: ignore[no-untyped-def]
         async def serve(request: Request) -> Response:
@@ -59,11 +93,101 @@ class Page:
 
     async def _answer(self, name: str, request: Request) -> Response:
         _learn_types()
+        if name == "files.json":
+            return _text(name, _Text.of(self._listed(request.app.state.service)), request)
+        if Path(name).suffix in _TEXT:
+            return _text(name, self._read(name), request)
+        if name == _RUNTIME:
+            return await self._runtime(request)
         response = await self._files.get_response(name, request.scope)
-        response.headers["Content-Security-Policy"] = CSP_PAGE
         # Browsers keep a copy and ask each time whether it is still the newest (ETag, 304).
-        response.headers["Cache-Control"] = "no-cache"
+        response.headers.update(_CACHE)
         return response
+
+    async def _runtime(self, request: Request) -> Response:
+        """The runtime, packed as the client takes it."""
+        accepted = request.headers.get("accept-encoding", "")
+        suffix, encoding = (".br", "br") if "br" in _codings(accepted) else (".gz", "gzip")
+        response = await self._files.get_response(_RUNTIME + suffix, request.scope)
+        media_type = mimetypes.guess_type(_RUNTIME)[0] or "application/wasm"
+        response.headers.update(
+            {**_CACHE, "Content-Type": media_type, "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+        )
+        return response
+
+    def _read(self, name: str) -> _Text:
+        """A file of text; one that has changed since is read again."""
+        path = self._directory / name
+        state = path.stat()
+        return _kept(path, name, state.st_mtime_ns, state.st_size)
+
+    def _listed(self, service: Service) -> bytes:
+        """files.json: a version, and every file of it with its size and SHA-256."""
+        files: dict[str, Any] = {}
+        for name in self._names:
+            if not name.startswith(_RUNTIME):
+                files[name] = (
+                    _entry(self._directory / name) if Path(name).suffix not in _TEXT else self._read(name)
+                )
+        listed = {
+            name: {"bytes": len(file.plain), "sha256": file.digest} if isinstance(file, _Text) else file
+            for name, file in files.items()
+        }
+        listed[_RUNTIME] = _unpacked(self._directory / f"{_RUNTIME}.gz")
+        # Without a usable model the page is kept without one.
+        with contextlib.suppress(UnavailableError):
+            listed |= _model(service)
+        version = hashlib.sha256(json.dumps(listed, sort_keys=True).encode()).hexdigest()[:16]
+        return json.dumps({"version": version, "files": listed}).encode()
+
+
+def _text(name: str, file: _Text, request: Request) -> Response:
+    packed = "gzip" in _codings(request.headers.get("accept-encoding", ""))
+    etag = f'"{file.digest[:32]}{"-gzip" if packed else ""}"'
+    headers = {**_CACHE, "ETag": etag, "Vary": "Accept-Encoding"}
+    if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=headers)
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    media_type = mimetypes.guess_type(name)[0] or "text/plain"
+    return Response(file.packed if packed else file.plain, media_type=media_type, headers=headers)
+
+
+def _codings(accepted: str) -> set[str]:
+    """The content codings of an Accept-Encoding header that are not refused with q=0."""
+    parts = [part.split(";") for part in accepted.lower().split(",")]
+    refused = {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return {name.strip() for name, *rest in parts if not refused & {value.strip() for value in rest}}
+
+
+@functools.lru_cache(maxsize=256)
+def _kept(path: Path, name: str, _modified: int, _bytes: int) -> _Text:
+    content = path.read_bytes()
+    if name == "config.json":
+        content = json.dumps({**json.loads(content), "offline": True, "runtime": _RUNTIME}, indent=2).encode()
+    return _Text.of(content)
+
+
+@functools.cache
+def _entry(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+@functools.cache
+def _unpacked(path: Path) -> dict[str, Any]:
+    content = gzip.decompress(path.read_bytes())
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _model(service: Service) -> dict[str, Any]:
+    model = service.ready().model
+    described = json.dumps(model.metadata, ensure_ascii=False).encode()
+    weights = model.metadata["weights"]
+    return {
+        "model/metadata.json": {"bytes": len(described), "sha256": hashlib.sha256(described).hexdigest()},
+        "model/model.onnx": {"bytes": len(model.weights), "sha256": weights["sha256"]},
+    }
 
 
 def _names(directory: Path) -> Iterator[str]:

@@ -35,6 +35,8 @@ def choose_cat(page: Any, wait: str = ANSWERED) -> None:
 
 
 def choose(page: Any, *files: dict[str, Any], wait: str = ANSWERED) -> None:
+    # Nobody can choose before the page shows.
+    page.wait_for_selector("#page")
     page.locator("#files").set_input_files(list(files))
     _wait_for(page, files[0]["name"], wait)
 
@@ -48,8 +50,9 @@ def _wait_for(page: Any, name: str, selector: str) -> None:
 
 def answer_here(page: Any) -> None:
     """Lets the browser answer, and waits until it can."""
-    page.get_by_role("radio", name="This browser").check(force=True)
-    page.wait_for_selector(READY, timeout=60_000)
+    page.get_by_role("radio", name="This device").check(force=True)
+    page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)
+    ready(page)
 
 
 def probabilities(page: Any) -> dict[str, float]:
@@ -61,8 +64,15 @@ def probabilities(page: Any) -> dict[str, float]:
 
 
 def facts(page: Any) -> dict[str, str]:
-    names = page.locator("#facts dt").all_inner_texts()
-    return dict(zip(names, page.locator("#facts dd").all_inner_texts(), strict=True))
+    """The details, which are folded away, with plain spaces."""
+    names, values = (page.locator(f"#facts {part}").all_text_contents() for part in ("dt", "dd"))
+    return dict(zip(names, (value.replace("\xa0", " ") for value in values), strict=True))
+
+
+def unfold(page: Any) -> None:
+    """Opens the details of an answer."""
+    if not page.locator("#more").evaluate("more => more.open"):
+        page.locator("#more > summary").click()
 
 
 def drop(page: Any, *files: dict[str, Any]) -> None:
@@ -95,13 +105,15 @@ def _transfer(page: Any, files: tuple[dict[str, Any], ...]) -> Any:
 
 
 def pixels(page: Any) -> list[int]:
-    """What the large photo shows, as RGBA bytes of a 32 x 32 reduction."""
+    """What the large photo shows, heat included, as RGBA bytes of a 32 x 32 reduction."""
     values: list[int] = page.evaluate(
         """() => {
           const small = document.createElement("canvas");
           small.width = small.height = 32;
           const context = small.getContext("2d");
           context.drawImage(document.getElementById("photo"), 0, 0, 32, 32);
+          if (document.getElementById("frame").hasAttribute("data-warm"))
+            context.drawImage(document.getElementById("glow"), 0, 0, 32, 32);
           return [...context.getImageData(0, 0, 32, 32).data];
         }"""
     )

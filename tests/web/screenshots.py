@@ -70,7 +70,7 @@ def _all(folder: Path, word: str) -> None:
 
 
 def _shoot(browser: Any, world: World, reach: Any, path: Path, options: dict[str, Any]) -> None:
-    context = browser.new_context(reduced_motion="reduce", **options)
+    context = browser.new_context(reduced_motion="reduce", service_workers="block", locale="en-US", **options)
     page = None
 
     def visit(url: str, **_: Any) -> Any:

@@ -14,6 +14,7 @@ from tests.web.actions import (
     choose_cat,
     ready,
     try_sample,
+    unfold,
 )
 from tests.web.world import World, jpeg, sample, upload
 
@@ -69,7 +70,7 @@ def busy(world: World, visit: Open) -> Any:
 @state
 def busy_long(world: World, visit: Open) -> Any:
     page = busy(world, visit)
-    page.wait_for_selector("text=Still waiting for the API")
+    page.wait_for_selector("text=Still waiting for the server")
     return page
 
 
@@ -247,15 +248,16 @@ def without_model(world: World, visit: Open) -> Any:
 
 @state
 def key_needed(world: World, visit: Open) -> Any:
-    page = ready(visit(world.keyed.url, faults=NETWORK_ERRORS))
-    try_sample(page, wait=FAILED)
+    page = visit(world.keyed.url, faults=NETWORK_ERRORS)
+    page.wait_for_selector('#status:has-text("API key needed")')
+    choose_cat(page)
     return page
 
 
 @state
 def settings(world: World, visit: Open) -> Any:
     page = ready(visit(away(world)))
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     return page
 
 
@@ -271,8 +273,8 @@ def settings_wrong(world: World, visit: Open) -> Any:
 def browser_loading(world: World, visit: Open) -> Any:
     page = ready(visit(world.server.url))
     page.route("**/model/model.onnx", lambda route: None)
-    page.get_by_role("radio", name="This browser").check(force=True)
-    page.wait_for_selector("text=Loading the model:")
+    page.get_by_role("radio", name="This device").check(force=True)
+    page.wait_for_selector('#where-note:has-text("Loading the model:")')
     return page
 
 
@@ -288,7 +290,7 @@ def browser_answered(world: World, visit: Open) -> Any:
 def browser_failed(world: World, visit: Open) -> Any:
     site = world.site(api=world.stopped())
     page = visit(site, faults=NETWORK_ERRORS)
-    page.get_by_role("radio", name="This browser").check(force=True)
+    page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector(f"{TROUBLE}:has-text('Model not loaded')")
     return page
 
@@ -297,6 +299,7 @@ def browser_failed(world: World, visit: Open) -> Any:
 def copying_refused(world: World, visit: Open) -> Any:
     page = answered(world, visit)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }")
+    unfold(page)
     page.get_by_role("button", name="Copy as curl").click()
     page.wait_for_selector("#command-text")
     return page

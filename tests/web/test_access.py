@@ -50,7 +50,8 @@ def test_a_screen_320_pixels_wide_needs_no_sideways_scrolling(world: World, visi
 def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     page.wait_for_selector(".sample")
-    stops = ["open-settings", "choose-files", "sample", "sample", "sample", "where", "footer-docs"]
+    ways_in = ["choose-files", "choose-folder", "choose-live", "sample", "sample", "sample"]
+    stops = ["open-settings", *ways_in, "where", "footer-docs", "footer-card"]
     for stop in stops:
         page.keyboard.press("Tab")
         assert (
@@ -71,8 +72,8 @@ def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) ->
     assert page.evaluate("document.activeElement.id") == "open-settings"
     page.locator('[name="where"]').first.focus()
     page.keyboard.press("ArrowRight")
-    assert page.get_by_role("radio", name="This browser").is_checked()
-    page.wait_for_selector('#status:has-text("Ready, in this browser")', timeout=60_000)
+    assert page.get_by_role("radio", name="This device").is_checked()
+    page.wait_for_selector('#status:has-text("Ready, on this device")', timeout=60_000)
 
 
 def test_what_has_the_keyboard_is_marked(world: World, visit: Visit) -> None:
@@ -109,4 +110,8 @@ def test_waiting_moves_for_everybody_else(world: World, visit: Visit) -> None:
 
 def test_without_scripts_the_page_says_what_it_needs(world: World, visit: Visit) -> None:
     page = visit(world.server.url, java_script_enabled=False)
-    assert "Purrdict needs JavaScript" in page.inner_text("body")
+    said = page.inner_text("body")
+    assert "That needs JavaScript: allow it for this page" in said
+    # It is for visitors, not for developers, and nothing has failed.
+    assert "curl" not in said
+    assert "could not start" not in said

@@ -23,6 +23,7 @@ from tests.web.actions import (
     probabilities,
     ready,
     try_sample,
+    unfold,
 )
 from tests.web.conftest import Visit
 from tests.web.world import SAMPLES, World, jpeg, sample, upload
@@ -40,19 +41,39 @@ def _api_answer(world: World, data: bytes = CAT) -> dict[str, Any]:
     return answer
 
 
-def test_the_bars_show_what_the_api_answered_the_likeliest_first(world: World, visit: Visit) -> None:
+def test_the_scale_shows_what_the_api_answered(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     try_sample(page)
     expected = _api_answer(world)
     shown = probabilities(page)
     assert shown == pytest.approx(expected["probabilities"], abs=0.0006)
-    assert next(iter(shown)) == expected["prediction"]
     assert page.inner_text("#verdict").lower() == expected["prediction"]
     # The page never claims more than 99.9 %.
     sure = min(100 * expected["confidence"], 99.9)
     assert number(page.inner_text("#verdict-sure")) == pytest.approx(sure, abs=0.06)
+    first, second = expected["probabilities"].values()
+    assert page.locator(".scale").get_attribute("data-verdict") == ("first" if first > second else "second")
+    track, marker = (page.locator(f".scale-{part}").bounding_box() for part in ("track", "marker"))
+    place = (marker["x"] + marker["width"] / 2 - track["x"]) / track["width"]
+    assert place == pytest.approx(second, abs=0.03)
+
+
+def test_a_photo_of_neither_stands_in_the_middle_of_the_scale(world: World, visit: Visit) -> None:
+    page = ready(visit(world.unsure.url))
+    try_sample(page, "A cup of coffee")
+    assert page.locator(".scale").get_attribute("data-verdict") == "neither"
+    track, marker = (page.locator(f".scale-{part}").bounding_box() for part in ("track", "marker"))
+    assert marker["x"] + marker["width"] / 2 == pytest.approx(track["x"] + track["width"] / 2, abs=3)
+
+
+def test_bars_stand_in_the_order_of_their_probabilities(world: World, visit: Visit) -> None:
+    page = ready(visit(world.of(("one", "two", "three")).url))
+    choose_cat(page)
+    values = list(probabilities(page).values())
+    assert values == sorted(values, reverse=True)
     widths = [bar.bounding_box()["width"] for bar in page.locator(".bar-fill").all()]
     assert widths == sorted(widths, reverse=True)
+    assert len(set(widths)) == 3
 
 
 def test_the_answer_is_announced_to_screen_readers(world: World, visit: Visit) -> None:
@@ -87,7 +108,7 @@ def test_the_heat_map_lies_over_the_photo_and_can_be_switched_off(world: World, 
     warm = pixels(page)
     page.get_by_role("switch", name="Show where it looked").uncheck()
     page.wait_for_selector("#photo:not([aria-label*='heat map'])")
-    assert not page.locator("#heat-legend").is_visible()
+    assert not page.locator("#heat-legends").is_visible()
     assert pixels(page) != warm
     page.get_by_role("switch").check()
     page.wait_for_selector(WARM)
@@ -102,10 +123,10 @@ def test_the_heat_map_glows_where_the_api_says_that_most_speaks_for_the_label(
     heatmap = _api_answer(world)["heatmap"]
     places = page.evaluate(
         """async heatmap => {
-          const { drawHeatmap } = await import("./heatmap.js");
+          const { drawHeatmap } = await import("./view/heatmap.js");
           const canvas = document.createElement("canvas");
           [canvas.width, canvas.height] = [heatmap.columns * 10, heatmap.rows * 10];
-          drawHeatmap(canvas, heatmap);
+          drawHeatmap(canvas, [heatmap]);
           const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
           const light = (row, column) =>
             [0, 1, 2].reduce((sum, i) => sum + data[((row * 10 + 5) * canvas.width + column * 10 + 5) * 4 + i], 0);
@@ -128,7 +149,7 @@ def test_the_heat_map_is_described_to_those_who_cannot_see_it(world: World, visi
     page = ready(visit(world.server.url))
     described = page.evaluate(
         """async () => {
-          const { hottestPlace } = await import("./heatmap.js");
+          const { hottestPlace } = await import("./view/heatmap.js");
           const map = (row, column) => ({
             rows: 6, columns: 6,
             values: Array.from({ length: 6 }, (_, y) =>
@@ -156,6 +177,7 @@ def test_the_curl_command_gives_the_same_answer_in_a_terminal(
     (tmp_path / name).write_bytes(CAT)
     page = ready(visit(world.server.url, permissions=["clipboard-read", "clipboard-write"]))
     choose(page, upload(name, CAT))
+    unfold(page)
     page.get_by_role("button", name="Copy as curl").click()
     page.wait_for_selector("text=Copied")
     command = page.evaluate("navigator.clipboard.readText()")
@@ -167,11 +189,12 @@ def test_the_curl_command_gives_the_same_answer_in_a_terminal(
 
 
 def test_the_curl_command_never_holds_the_key(world: World, visit: Visit) -> None:
-    page = ready(visit(world.keyed.url, permissions=["clipboard-read", "clipboard-write"]))
-    page.get_by_role("button", name="Settings").click()
+    page = visit(world.keyed.url, insist=True, permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
     try_sample(page)
+    unfold(page)
     page.get_by_role("button", name="Copy as curl").click()
     page.wait_for_selector("text=Copied")
     command = page.evaluate("navigator.clipboard.readText()")
@@ -183,7 +206,9 @@ def test_where_copying_is_not_allowed_the_command_is_shown(world: World, visit: 
     page = ready(visit(world.server.url))
     try_sample(page)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error()) }")
+    unfold(page)
     page.get_by_role("button", name="Copy as curl").click()
+    page.wait_for_selector("#command-text")
     shown = page.get_by_label("Here is the command").input_value()
     assert shown.startswith("curl -F ")
 
@@ -191,8 +216,9 @@ def test_where_copying_is_not_allowed_the_command_is_shown(world: World, visit: 
 def test_the_answer_is_saved_as_json(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     try_sample(page)
+    unfold(page)
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download JSON").click()
+        page.locator("#save-json").click()
     saved = json.loads(Path(download.value.path()).read_text())
     expected = _api_answer(world)
     for key in ("prediction", "confidence", "probabilities", "recognized", "heatmap", "model_version"):
@@ -209,8 +235,8 @@ def test_a_batch_fills_in_answer_by_answer_with_a_failure_in_its_place(world: Wo
     files = [upload(f"{name}.jpg", (SAMPLES / f"{name}.jpg").read_bytes()) for name in names]
     choose(page, *files, upload("broken.jpg", CAT[:200]), wait="")
     page.wait_for_selector('.tile[data-state="busy"] >> nth=2')
-    assert page.locator("#batch .tile").count() == 4
-    assert page.inner_text("#batch-state") == "0 of 4 answered"
+    assert page.locator("#batch-tiles .tile").count() == 4
+    assert page.inner_text("#batch-progress-text") == "0 of 4 answered"
     # Never more at once than a small function takes.
     page.wait_for_timeout(200)
     assert len(held) == 3
@@ -219,13 +245,13 @@ def test_a_batch_fills_in_answer_by_answer_with_a_failure_in_its_place(world: Wo
             page.wait_for_timeout(20)
         held.pop(0).continue_()
         page.wait_for_function(
-            "done => [...document.querySelectorAll('#batch .tile')].filter("
+            "done => [...document.querySelectorAll('#batch-tiles .tile')].filter("
             "tile => ['answered', 'failed'].includes(tile.dataset.state)).length === done",
             arg=done,
         )
-    states = [tile.get_attribute("data-state") for tile in page.locator("#batch .tile").all()]
+    states = [tile.get_attribute("data-state") for tile in page.locator("#batch-tiles .tile").all()]
     assert states == ["answered", "answered", "answered", "failed"]
-    assert "1 × no answer" in page.inner_text("#batch-state")
+    page.wait_for_selector('#batch-state:has-text("1 × no answer")')
     page.wait_for_selector('#live:has-text("All 4 photos are done")', state="attached")
 
 
@@ -233,7 +259,7 @@ def test_a_tile_of_the_batch_shows_its_photo_large(world: World, visit: Visit) -
     page = ready(visit(world.server.url))
     choose(page, upload("one.jpg", CAT), upload("two.jpg", jpeg(sample("coffee"))), wait="")
     page.wait_for_selector("#batch-json")
-    page.get_by_role("button", name="two.jpg").click()
+    page.locator("#batch-tiles").get_by_role("button", name="two.jpg").click()
     assert page.inner_text("#photo-name") == "two.jpg"
     page.wait_for_function("() => photo.width === 600")
     assert page.locator('.tile[aria-pressed="true"]').get_attribute("title") == "two.jpg"
@@ -242,8 +268,9 @@ def test_a_tile_of_the_batch_shows_its_photo_large(world: World, visit: Visit) -
 def test_a_batch_is_saved_as_one_json_list(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
     choose(page, upload("one.jpg", CAT), upload("two.jpg", CAT[:200]), wait="")
+    page.wait_for_selector("#batch-json")
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download all as JSON").click()
+        page.locator("#batch-json").click()
     first, second = json.loads(Path(download.value.path()).read_text())
     assert first["probabilities"] == _api_answer(world)["probabilities"]
     assert "cannot read this photo" in second["error"]

@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import posixpath
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -14,13 +16,24 @@ from tests.web.conftest import Visit
 from tests.web.world import WEB
 
 LARGEST_FILE = 4_000_000
+FIRST_REQUESTS = 20
+FIRST_BYTES = 120_000
 HTML = (WEB / "index.html").read_text()
-SCRIPTS = {path.name: path.read_text() for path in sorted(WEB.glob("*.js"))}
+SCRIPTS = {
+    path.relative_to(WEB).as_posix(): path.read_text(encoding="utf-8")
+    for path in sorted(WEB.rglob("*.js"))
+    if "vendor" not in path.parts
+}
+LANGUAGES = [name for name in SCRIPTS if name.startswith("words/")]
+
+
+def _keys(language: str) -> set[str]:
+    return set(re.findall(r'^  "([\w.]+)":', SCRIPTS[language], re.MULTILINE))
 
 
 @pytest.fixture(scope="module")
 def texts() -> set[str]:
-    return set(re.findall(r'^  "([\w.]+)":', SCRIPTS["strings.js"], re.MULTILINE))
+    return _keys("words/en.js")
 
 
 def _wanted() -> tuple[set[str], set[str]]:
@@ -28,7 +41,7 @@ def _wanted() -> tuple[set[str], set[str]]:
     whole = set(re.findall(r'data-(?:text|label)="([\w.]+)"', HTML))
     beginnings = set()
     for name, script in SCRIPTS.items():
-        if name == "strings.js":
+        if name in LANGUAGES:
             continue
         # Names stand alone in quotes; those put together have a dot before the part that varies.
         whole |= set(re.findall(r'"((?:[a-z]+\.)+\w+)"', script))
@@ -49,6 +62,11 @@ def test_no_text_is_left_over(texts: set[str]) -> None:
     assert texts - used == set()
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_language_has_every_text(texts: set[str], language: str) -> None:
+    assert _keys(language) == texts
+
+
 def test_every_problem_has_a_text(texts: set[str]) -> None:
     kinds = {kind for script in SCRIPTS.values() for kind in re.findall(r'new Problem\("(\w+)"', script)}
     assert len(kinds) > 15
@@ -66,15 +84,23 @@ def test_the_page_carries_no_inline_script_style_or_handler() -> None:
 
 def test_the_page_names_no_other_host() -> None:
     own = HTML + "".join(SCRIPTS.values()) + (WEB / "style.css").read_text()
+    # The name of a namespace looks like an address, and nobody fetches it.
+    own = own.replace("http://www.w3.org/2000/svg", "")
     hosts = set(re.findall(r"https?://(\w[\w.-]*\w)", own))
     assert hosts <= {"purrdict.example"}
 
 
 def test_every_address_of_the_page_is_relative() -> None:
-    addresses = re.findall(r'(?:src|href)="([^"]+)"', HTML)
+    addresses = re.findall(r'(?:src|href)="(?!data:)([^"]+)"', HTML)
     assert len(addresses) > 5
     assert all(not address.startswith(("/", "http")) for address in addresses)
     assert all((WEB / address).is_file() for address in addresses)
+
+
+def test_the_icon_in_the_page_is_the_one_of_the_file() -> None:
+    inline = re.search(r'<link rel="icon" [^>]*href="data:image/svg\+xml,([^"]+)"', HTML)
+    assert inline
+    assert unquote(inline[1]) == (WEB / "icons" / "icon.svg").read_text(encoding="utf-8").strip()
 
 
 def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:
@@ -83,8 +109,15 @@ def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:
     while todo:
         name = todo.pop()
         needed.add(name)
-        todo += set(re.findall(r'^import .* from "\./([\w-]+\.js)"', SCRIPTS[name], re.MULTILINE)) - needed
+        found = re.findall(r'^import .* from "(\.{1,2}/[\w/-]+\.js)"', SCRIPTS[name], re.MULTILINE)
+        todo += {posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) for path in found} - needed
     assert announced == needed
+
+
+def test_every_script_is_short() -> None:
+    """One reason to change a file, and a file that can be read at once."""
+    long = {name: script.count("\n") for name, script in SCRIPTS.items() if name not in LANGUAGES}
+    assert {name: lines for name, lines in long.items() if lines > 300} == {}
 
 
 def test_the_published_configuration_is_valid() -> None:
@@ -97,7 +130,7 @@ def test_the_runtime_is_the_published_one() -> None:
     folder = WEB / "vendor" / "onnxruntime-web"
     lines = [line.split() for line in (folder / "SHA256SUMS").read_text().splitlines()]
     sums = {name: digest for digest, name in lines}
-    assert len(sums) == 2
+    assert len(sums) == 3
     assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sums} == sums
     assert (folder / "LICENSE").is_file()
 
@@ -113,6 +146,25 @@ def test_every_sample_states_its_licence(path: Path) -> None:
         line for line in (WEB / "samples" / "LICENSE.md").read_text().splitlines() if path.name in line
     )
     assert "CC0" in row or "public domain" in row
+
+
+def test_a_first_visit_needs_few_requests_and_little_data(server: Server, visit: Visit) -> None:
+    page: Any = visit("about:blank", faults="ERR_FAILED")
+    # What is kept for later visits comes after this, in the background.
+    page.route("**/files.json", lambda route: route.abort())
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    requests: list[str] = []
+    sizes: list[float] = []
+    network.on("Network.requestWillBeSent", lambda event: requests.append(event["request"]["url"]))
+    network.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    page.goto(server.url)
+    ready(page)
+    page.wait_for_selector(".sample img")
+    page.wait_for_load_state("networkidle")
+    requests = [url for url in requests if not url.startswith("data:") and not url.endswith("/files.json")]
+    assert len(requests) <= FIRST_REQUESTS, requests
+    assert sum(sizes) <= FIRST_BYTES
 
 
 def test_a_sample_gets_an_answer_and_shows_where_the_network_looked(server: Server, visit: Visit) -> None:

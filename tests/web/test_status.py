@@ -19,6 +19,7 @@ from tests.web.actions import (
     choose_cat,
     ready,
     try_sample,
+    unfold,
 )
 from tests.web.conftest import CHROMIUM, FLAGS, Visit
 from tests.web.world import PUBLIC_HOST, World, jpeg, sample, upload
@@ -67,9 +68,9 @@ def test_a_photo_chosen_while_the_api_wakes_is_answered(world: World, visit: Vis
 
 def test_a_slow_answer_says_that_it_is_still_waited_for(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
-    page = visit(world.site(api=api))
+    page = visit(world.site(api=api), faults="404")  # no model beside the page
     choose_cat(page, wait=BUSY)
-    page.wait_for_selector("text=Still waiting for the API")
+    page.wait_for_selector("text=Still waiting for the server")
     let_pass()
     page.wait_for_selector(ANSWERED)
 
@@ -122,8 +123,8 @@ def test_an_api_stopped_in_the_middle_is_noticed_and_its_return_too(
     page.wait_for_selector(TROUBLE)
     monkeypatch.setattr("tests.conftest.free_port", lambda: port)
     with running_server(tmp_path / "second", ALLOWED_ORIGINS="*"):
+        # What failed goes on by itself.
         page.wait_for_selector(READY, timeout=60_000)
-        page.get_by_role("button", name="Try again").click()
         page.wait_for_selector(ANSWERED)
 
 
@@ -131,7 +132,7 @@ def test_being_offline_is_said_and_ends_by_itself(world: World, visit: Visit) ->
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
     page.context.set_offline(True)
     assert "This device is offline" in _notice(page)
-    assert not page.locator("#notice").get_by_role("button", name="Answer in this browser").is_visible()
+    assert not page.locator("#notice").get_by_role("button", name="Answer on this device").is_visible()
     page.context.set_offline(False)
     page.wait_for_selector(READY)
     assert not page.locator("#notice").is_visible()
@@ -146,13 +147,15 @@ def test_a_service_without_a_model_says_why(world: World, visit: Visit) -> None:
 
 def test_a_site_published_without_an_api_answers_by_itself(world: World, visit: Visit) -> None:
     page = visit(world.site(model=ROOT / "model", api=""), faults=NETWORK_ERRORS)
-    page.wait_for_selector('#status:has-text("Ready, in this browser")')
-    assert page.get_by_role("radio", name="This browser").is_checked()
-    assert "The first one loads the model" in page.inner_text("#where-note")
+    page.wait_for_selector('#status:has-text("Ready, on this device")')
+    assert "The first one loads the model" in page.inner_text("#where-alone")
     assert not page.locator("#notice").is_visible()
     try_sample(page)
-    page.get_by_role("radio", name="The API").check(force=True)
-    assert "but not as this API" in _notice(page)
+    # There is nothing to choose, and nothing of an API to offer.
+    assert not page.get_by_role("radio", name="Our server").is_visible()
+    assert not page.locator("#footer-docs").is_visible()
+    unfold(page)
+    assert not page.locator("#code").is_visible()
 
 
 def test_a_site_that_names_something_else_than_an_api_says_so(world: World, visit: Visit) -> None:
@@ -163,7 +166,7 @@ def test_a_site_that_names_something_else_than_an_api_says_so(world: World, visi
 
 
 def test_a_missing_key_is_asked_for_and_its_answer_follows(world: World, visit: Visit) -> None:
-    page = ready(visit(world.keyed.url, faults=NETWORK_ERRORS))
+    page = visit(world.keyed.url, faults=NETWORK_ERRORS, insist=True)
     try_sample(page, wait=FAILED)
     assert "asks for a key" in page.inner_text("#verdict-note")
     page.locator("#stage").get_by_role("button", name="Open settings").click()
@@ -176,8 +179,8 @@ def test_a_missing_key_is_asked_for_and_its_answer_follows(world: World, visit: 
 
 
 def test_a_wrong_key_is_said_to_be_wrong(world: World, visit: Visit) -> None:
-    page = ready(visit(world.keyed.url, faults=NETWORK_ERRORS))
-    page.get_by_role("button", name="Settings").click()
+    page = visit(world.keyed.url, faults=NETWORK_ERRORS, insist=True)
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("wrong")
     page.get_by_role("button", name="Save").click()
     try_sample(page, wait=FAILED)
@@ -187,12 +190,12 @@ def test_a_wrong_key_is_said_to_be_wrong(world: World, visit: Visit) -> None:
 
 def test_a_key_works_across_origins_and_never_reaches_another_api(world: World, visit: Visit) -> None:
     site = world.site(api=world.keyed.url)
-    page = ready(visit(site))
-    page.get_by_role("button", name="Settings").click()
+    page = visit(site, faults="404", insist=True)
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
     try_sample(page)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill(world.open.url)
     assert page.get_by_label("API key").input_value() == ""
     page.get_by_role("button", name="Save").click()
@@ -204,18 +207,20 @@ def test_a_key_works_across_origins_and_never_reaches_another_api(world: World, 
 
 
 def test_the_key_is_kept_for_the_session_only(world: World, visit: Visit) -> None:
-    page = ready(visit(world.keyed.url))
-    page.get_by_role("button", name="Settings").click()
+    page = visit(world.keyed.url, insist=True)
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("API key").fill("right")
     page.get_by_role("button", name="Save").click()
-    assert page.evaluate("[localStorage.length, document.cookie]") == [0, ""]
+    assert page.evaluate("[Object.keys(localStorage), document.cookie]") == [["purrdict.where"], ""]
     assert "right" not in page.url
     assert page.evaluate("Object.values(sessionStorage)") == ["right"]
 
 
 def test_the_address_in_the_link_beats_the_published_one_and_is_shown(world: World, visit: Visit) -> None:
     page = ready(visit(f"{world.site(api=world.stopped())}?api={world.open.url}"))
-    assert page.inner_text("#where-note") == f"Photos go to {urlsplit(world.open.url).netloc}."
+    assert page.inner_text("#where-note") == (
+        f"Photos go to {urlsplit(world.open.url).netloc}, which answers and keeps none."
+    )
     try_sample(page)
 
 
@@ -228,7 +233,7 @@ def test_the_address_set_by_hand_stays_in_the_link(world: World, visit: Visit) -
     ready(page)
     page.reload()
     ready(page)
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill("")
     page.get_by_role("button", name="Save").click()
     page.wait_for_selector(TROUBLE)
@@ -240,7 +245,7 @@ def test_the_address_set_by_hand_stays_in_the_link(world: World, visit: Visit) -
 )
 def test_only_web_addresses_are_taken(world: World, visit: Visit, address: str) -> None:
     page = ready(visit(f"{world.server.url}?api={address}"))
-    page.get_by_role("button", name="Settings").click()
+    page.get_by_role("button", name="Settings", exact=True).click()
     page.get_by_label("Address of the API").fill(address)
     page.get_by_role("button", name="Save").click()
     assert "Write an http or https address" in page.inner_text("#settings-api-wrong")
@@ -248,7 +253,7 @@ def test_only_web_addresses_are_taken(world: World, visit: Visit, address: str) 
 
 
 def test_a_photo_that_the_api_finds_too_large_shows_its_sentence(world: World, visit: Visit) -> None:
-    page = ready(visit(world.api(MAX_PIXELS="1000").url, faults=NETWORK_ERRORS))
+    page = ready(visit(world.api(MAX_PIXELS="1000").url, faults=NETWORK_ERRORS, insist=True))
     try_sample(page, wait=FAILED)
     note = page.inner_text("#verdict-note")
     assert note.startswith("The API finds this photo too large.")
@@ -256,7 +261,9 @@ def test_a_photo_that_the_api_finds_too_large_shows_its_sentence(world: World, v
 
 
 def test_a_failing_server_is_tried_twice_and_named_with_its_request_id(world: World, visit: Visit) -> None:
-    page = ready(visit(world.site(api=world.failing((502, "<html>sorry</html>"))), faults=NETWORK_ERRORS))
+    page = ready(
+        visit(world.site(api=world.failing((502, "<html>sorry</html>"))), faults=NETWORK_ERRORS, insist=True)
+    )
     requests: list[str] = []
     page.on("request", lambda request: requests.append(request.url) if "/predict" in request.url else None)
     try_sample(page, wait=FAILED)
@@ -362,7 +369,7 @@ def test_a_static_host_that_answers_everything_with_the_page_is_no_api_and_the_b
     page = visit("about:blank", faults=NETWORK_ERRORS)
     page.route("**/health", lambda route: route.fulfill(body="<!doctype html>", content_type="text/html"))
     page.goto(world.site(model=ROOT / "model", api=""))
-    page.wait_for_selector('#status:has-text("Ready, in this browser")')
+    page.wait_for_selector('#status:has-text("Ready, on this device")')
 
 
 def _permission(page: Any, known: str, state: str) -> None:
@@ -398,7 +405,7 @@ def test_a_denied_permission_for_the_local_network_is_named(world: World, visit:
     page.goto(f"{world.site().replace('127.0.0.1', PUBLIC_HOST)}?api={world.stopped()}")
     assert _notice(page).startswith("The browser does not let this page reach 127.0.0.1:")
     choose_cat(page, wait=FAILED)
-    assert page.locator("#stage").get_by_role("button", name="Answer in this browser").is_visible()
+    assert page.locator("#stage").get_by_role("button", name="Answer on this device").is_visible()
 
 
 def test_what_chromium_really_keeps_from_a_page_of_the_internet_is_explained(

@@ -41,6 +41,8 @@ class World:
         self._stack = contextlib.ExitStack()
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._sites = 0
+        # The folders of the sites, by number.
+        self.pages: dict[int, Path] = {}
 
     def __enter__(self) -> "World":
         return self
@@ -156,6 +158,7 @@ class World:
         if model:
             version = (model / "latest").read_text().strip()
             shutil.copytree(model / "versions" / version, page / "model")
+        self.pages[self._sites] = page
         handler = functools.partial(_Quiet, directory=str(root))
         return self._stack.enter_context(_serving(handler)) + SUBPATH
 
