@@ -1,4 +1,4 @@
-"""compose.yaml on a real Docker Engine, without the writer: built, healthy, used, every container killed, nothing lost."""
+"""compose.yaml on a real Docker Engine, without the writer: built, used, every container killed, nothing lost."""
 
 from __future__ import annotations
 
