@@ -30,7 +30,14 @@ def test_the_command_line_answers_as_the_service_does(
     served = client.post("/predict", files={"file": cat_jpeg}).json()
     assert answer.pop("file") == str(photo)
     assert answer == {name: served[name] for name in answer}
-    assert set(answer) == {"prediction", "confidence", "probabilities", "recognized", "model_version"}
+    assert set(answer) == {
+        "prediction",
+        "confidence",
+        "probabilities",
+        "recognized",
+        "present",
+        "model_version",
+    }
 
 
 def test_a_folder_gives_a_row_for_each_file_and_status_1_when_one_is_no_photo(
