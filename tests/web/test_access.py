@@ -66,9 +66,9 @@ def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) ->
     assert not page.locator("#heat-switch").is_checked()
     page.locator("#open-settings").focus()
     page.keyboard.press("Enter")
-    assert page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for()
     page.keyboard.press("Escape")
-    assert not page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for(state="hidden")
     assert page.evaluate("document.activeElement.id") == "open-settings"
     page.locator('[name="where"]').first.focus()
     page.keyboard.press("ArrowRight")

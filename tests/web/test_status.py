@@ -249,7 +249,7 @@ def test_only_web_addresses_are_taken(world: World, visit: Visit, address: str) 
     page.get_by_label("Address of the API").fill(address)
     page.get_by_role("button", name="Save").click()
     assert "Write an http or https address" in page.inner_text("#settings-api-wrong")
-    assert page.get_by_role("dialog").is_visible()
+    page.get_by_role("dialog").wait_for()
 
 
 def test_a_photo_that_the_api_finds_too_large_shows_its_sentence(world: World, visit: Visit) -> None:
