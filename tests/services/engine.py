@@ -8,6 +8,7 @@ this machine's Python and Node: what runs in containers then is real but for the
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from benchmarks import _pythons
 from tests.conftest import ROOT, missing
@@ -107,18 +111,35 @@ def engine() -> Iterator[Engine]:
         yield started
 
 
+def stand_in_files(folder: Path) -> None:
+    """Lets Debian's older engine build on images that nobody pulled: no digests, no syntax, no newer options."""
+    for path in [folder / "Dockerfile", *(folder / "services").glob("*/Dockerfile")]:
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(r"^# syntax=.*\n", "", text)
+        text = re.sub(r"@sha256:[0-9a-f]{64}", "", text).replace(" --start-interval=1s", "")
+        path.write_text(text, encoding="utf-8")
+    services = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    changes: dict[str, Any] = {}
+    for name, service in services.items():
+        # In place of --start-interval, which the older engine does not know: it would first look after 30 s.
+        changes[name] = {"healthcheck": {"interval": "2s"}}
+        if "build" in service:
+            changes[name]["build"] = {"network": "host", "context": service["build"]}
+    (folder / "compose.override.yaml").write_text(yaml.safe_dump({"services": changes}), encoding="utf-8")
+
+
 @contextmanager
 def _own() -> Iterator[Engine]:
     for program in ("dockerd", "debootstrap"):
         if not shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
-            missing(f"{program} is not installed: run .ci/services --install, as root")
+            missing(f"{program} is not installed: run .ci/engine, as root")
     if os.geteuid() != 0:
         missing(
             "a Docker Engine of the tests' own needs root; with one that can pull images, set PURRDICT_IMAGES=published"
         )
     plugins = ENGINE / "config" / "cli-plugins" / "docker-compose"
     if not plugins.exists():
-        missing("docker compose is not installed: run .ci/services --install")
+        missing("docker compose is not installed: run .ci/engine")
     # Sockets have short names: a checkout may lie deep.
     runtime = Path(f"/tmp/purrdict-engine-{os.getpid()}")
     runtime.mkdir(mode=0o700)

@@ -19,11 +19,10 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 
 from benchmarks._platform import copy_checkout
 from tests.conftest import ROOT, free_port
-from tests.services.engine import PUBLISHED, Engine, engine
+from tests.services.engine import PUBLISHED, Engine, engine, stand_in_files
 
 pytestmark = pytest.mark.services
 # With the gateway and the database. The profile `writer` is brought up by tests/services/writer/test_compose.py.
@@ -77,23 +76,6 @@ class Stack:
                 cursor = answer.json()["next"]
                 if cursor is None:
                     return found
-
-
-def stand_in_files(folder: Path) -> None:
-    """Lets Debian's older engine build on images that nobody pulled: no digests, no syntax, no newer options."""
-    for path in [folder / "Dockerfile", *(folder / "services").glob("*/Dockerfile")]:
-        text = path.read_text(encoding="utf-8")
-        text = re.sub(r"^# syntax=.*\n", "", text)
-        text = re.sub(r"@sha256:[0-9a-f]{64}", "", text).replace(" --start-interval=1s", "")
-        path.write_text(text, encoding="utf-8")
-    services = yaml.safe_load((folder / "compose.yaml").read_text(encoding="utf-8"))["services"]
-    changes: dict[str, Any] = {}
-    for name, service in services.items():
-        # In place of --start-interval, which the older engine does not know: it would first look after 30 s.
-        changes[name] = {"healthcheck": {"interval": "2s"}}
-        if "build" in service:
-            changes[name]["build"] = {"network": "host", "context": service["build"]}
-    (folder / "compose.override.yaml").write_text(yaml.safe_dump({"services": changes}), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

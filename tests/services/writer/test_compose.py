@@ -1,9 +1,9 @@
 """compose.yaml's profile `writer` on a real Docker Engine, with llama.cpp standing in for Ollama's image."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,11 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ROOT, free_port, require_program
+from benchmarks._platform import copy_checkout
+from tests.conftest import ROOT, free_port
+from tests.services.engine import Engine, engine, stand_in_files
 from tests.services.writer.conftest import NOTES
-from tests.services.writer.standins import Docker, docker_program, make_images, running_docker
+from tests.services.writer.standins import PYTHON_IMAGE, make_ollama
 
 SERVICES = ("writer", "ollama", "model")
 
@@ -54,41 +56,60 @@ def test_every_setting_of_the_writer_comes_from_outside_and_is_one() -> None:
 
 
 @pytest.fixture(scope="module")
-def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Docker]:
-    folder = tmp_path_factory.mktemp("docker")
-    with running_docker(folder) as engine:
-        yield engine
+def docker() -> Iterator[Engine]:
+    with engine() as found:
+        yield found
+
+
+@dataclass(frozen=True)
+class Project:
+    """A copy of the project, whose profile `writer` runs on the engine."""
+
+    engine: Engine
+    folder: Path
+
+    def compose(self, *arguments: str, check: bool = True) -> str:
+        return self.engine.run("compose", "--profile", "writer", *arguments, cwd=self.folder, check=check)
 
 
 @pytest.mark.engine
-def test_compose_up_with_the_profile_writes_a_text(docker: Docker, tmp_path: Path) -> None:
-    content = compose()
-    began = time.monotonic()
-    make_images(docker, tmp_path, content["services"]["ollama"]["image"], _python())
-    print(f"images made in {time.monotonic() - began:.0f} s")
+def test_compose_up_with_the_profile_writes_a_text(docker: Engine, tmp_path: Path) -> None:
     port = free_port()
-    file = tmp_path / "compose.yaml"
-    file.write_text(json.dumps(_for_an_old_compose(content, port)))
-    command = [require_program("docker-compose"), "--file", str(file), "--profile", "writer"]
-    docker.environment |= {"LLM_MODEL": "smollm2", "OLLAMA_MEMORY": "1G"}
+    project = Project(docker, _project(tmp_path / "purrdict", port))
+    began = time.monotonic()
+    make_ollama(docker, tmp_path / "ollama", compose()["services"]["ollama"]["image"])
+    project.compose("build", "writer")
+    print(f"images made in {time.monotonic() - began:.0f} s")
     try:
-        print(docker.run(*command, "up", "--detach", "--no-build", timeout=300))
+        print(project.compose("up", "--detach", "--no-build", "writer"))
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
-            health = _when_it_answers(client, docker, command)
+            health = _when_it_answers(client, project)
             print("GET /health", health)
             assert health["engine"] == "ready"
             text = client.post("/write", json={"task": "format", "notes": NOTES}).text
         print(text[:300], "...", text[-200:])
         assert "event: start" in text
         assert "event: done" in text
-        _looks_inside(docker, command)
+        _looks_inside(project)
     finally:
-        docker.run(*command, "down", "--volumes", "--timeout", "2", check=False)
+        project.compose("down", "--volumes", "--timeout", "2", check=False)
 
 
-def _looks_inside(docker: Docker, command: list[str]) -> None:
+def _project(folder: Path, port: int) -> Path:
+    """A copy of the checkout, set up for the stand-ins; the writer itself answers at this port."""
+    copy_checkout(folder)
+    stand_in_files(folder)
+    (folder / ".env").write_text("LLM_MODEL=smollm2\nOLLAMA_MEMORY=1G\n")
+    override = folder / "compose.override.yaml"
+    content = yaml.safe_load(override.read_text())
+    content["services"]["writer"]["ports"] = [f"127.0.0.1:{port}:8002"]
+    override.write_text(yaml.safe_dump(content))
+    return folder
+
+
+def _looks_inside(project: Project) -> None:
     """What the file promises holds in the running containers."""
-    states = {name: _inspect(docker, command, name) for name in SERVICES}
+    states = {name: _inspect(project, name) for name in SERVICES}
     assert states["model"]["State"]["ExitCode"] == 0
     assert states["ollama"]["State"]["Health"]["Status"] == "healthy"
     assert states["writer"]["Config"]["User"] == "1000"
@@ -98,50 +119,30 @@ def _looks_inside(docker: Docker, command: list[str]) -> None:
     ended = states["model"]["State"]["FinishedAt"]
     assert states["ollama"]["State"]["StartedAt"] < states["model"]["State"]["StartedAt"]
     assert ended < states["writer"]["State"]["StartedAt"]
-    logs = docker.run(*command, "logs", "--no-color")
+    logs = project.compose("logs", "--no-color")
     assert "pulling smollm2: success" in logs
     assert '"path": "/write", "status": 200' in logs
-    assert "Bella" not in docker.run(*command, "logs", "--no-color", "writer")
-    usage = docker.run(docker_program(), "stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}")
-    size = docker.run(docker_program(), "image", "inspect", "--format", "{{.Size}}", "purrdict-writer")
-    base = docker.run(docker_program(), "image", "inspect", "--format", "{{.Size}}", "python:standin")
-    print(usage, f"writer's image: {(int(size) - int(base)) / 1e6:.1f} MB on top of its base")
+    assert "Bella" not in project.compose("logs", "--no-color", "writer")
+    usage = project.engine.run("stats", "--no-stream", "--format", "{{.Name}} {{.MemUsage}}")
+    sizes = [
+        int(project.engine.run("image", "inspect", "--format", "{{.Size}}", name))
+        for name in ("purrdict-writer", PYTHON_IMAGE)
+    ]
+    print(usage, f"writer's image: {(sizes[0] - sizes[1]) / 1e6:.1f} MB on top of its base")
 
 
-def _inspect(docker: Docker, command: list[str], service: str) -> dict[str, Any]:
-    identity = docker.run(*command, "ps", "--all", "--quiet", service).strip()
-    state: dict[str, Any] = json.loads(docker.run(docker_program(), "inspect", identity))[0]
+def _inspect(project: Project, service: str) -> dict[str, Any]:
+    identity = project.compose("ps", "--all", "--quiet", service).strip()
+    state: dict[str, Any] = json.loads(project.engine.run("inspect", identity))[0]
     return state
 
 
-def _when_it_answers(client: httpx.Client, docker: Docker, command: list[str]) -> dict[str, Any]:
+def _when_it_answers(client: httpx.Client, project: Project) -> dict[str, Any]:
     deadline = time.monotonic() + 120
     while True:
         try:
             health: dict[str, Any] = client.get("/health").json()
             return health
         except httpx.TransportError:
-            assert time.monotonic() < deadline, docker.run(*command, "logs", "--no-color")
+            assert time.monotonic() < deadline, project.compose("logs", "--no-color")
             time.sleep(0.5)
-
-
-def _for_an_old_compose(content: dict[str, Any], port: int) -> dict[str, Any]:
-    """The profile's own services, for a docker-compose that knows neither `name` nor a limit of processes."""
-    services = {name: content["services"][name] for name in SERVICES}
-    for service in services.values():
-        del service["deploy"]["resources"]["limits"]["pids"]
-        service.pop("build", None)
-    services["writer"]["ports"] = [f"127.0.0.1:{port}:8002"]
-    networks = {name: content["networks"][name] for name in ("purrdict", "engine")}
-    return {"version": "3.9", "services": services, "networks": networks, "volumes": {"models": None}}
-
-
-def _python() -> str:
-    from benchmarks import _pythons
-
-    found = _pythons.find()
-    if found is None or "3.12" not in found:
-        from tests.conftest import missing
-
-        missing("the stand-in for the base image needs a Python 3.12")
-    return os.path.realpath(str(found))
