@@ -51,8 +51,7 @@ def _kind(data: bytes, error: ImageError) -> str:
         return "empty"
     if error.status == 413:
         return "too large"
-    # What a decoder stumbled over is behind the error; what was refused before any decoder has nothing behind it.
-    return "damaged" if " damaged " in str(error) else "no image"
+    return "damaged" if error.damaged else "no image"
 
 
 def file_outcome(classifier: Classifier, path: Path, max_pixels: int) -> Outcome:

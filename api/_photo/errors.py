@@ -7,16 +7,20 @@ class ImageError(ValueError):
     Attributes:
         status: the HTTP status that says so: 400 for what is no readable image, 413 for too many pixels, 503 where the
             decoder cannot be loaded at this moment.
+        damaged: whether it is a photo of a known format that its decoder could not read.
     """
 
-    def __init__(self, message: str, status: int = 400) -> None:
+    def __init__(self, message: str, status: int = 400, *, damaged: bool = False) -> None:
         super().__init__(message)
         self.status = status
+        self.damaged = damaged
 
 
 def damaged(name: str) -> ImageError:
     """Its decoder cannot read it."""
-    return ImageError(f"This {name} file is damaged or cut off. Send the whole file, or save it again.")
+    return ImageError(
+        f"This {name} file is damaged or cut off. Send the whole file, or save it again.", damaged=True
+    )
 
 
 def too_large(max_pixels: int, size: tuple[int, int] | None = None) -> ImageError:
