@@ -104,7 +104,11 @@ class Classifier:
         beside = self._beside(pixels, probabilities, maps, known)
         return [
             self._prediction(
-                probabilities[i].tolist(), float(recognized[i]), maps[i] if explain else None, beside[i]
+                probabilities[i].tolist(),
+                float(recognized[i]),
+                known[i],
+                maps[i] if explain else None,
+                beside[i],
             )
             for i in range(len(pixels))
         ]
@@ -138,11 +142,11 @@ class Classifier:
         self,
         probabilities: list[float],
         score: float,
+        recognized: bool,
         maps: NDArray[np.float32] | None,
         beside: list[int],
     ) -> Prediction:
         best = max(range(len(probabilities)), key=probabilities.__getitem__)
-        recognized = score >= self.model.recognized_threshold
         present = [best, *beside] if recognized else []
         return Prediction(
             label=self.model.labels[best],

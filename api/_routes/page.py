@@ -58,6 +58,11 @@ class _Text:
     packed: bytes
     digest: str
 
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What files.json says of it."""
+        return {"bytes": len(self.plain), "sha256": self.digest}
+
     @classmethod
     def of(cls, content: bytes) -> "_Text":
         return cls(content, gzip.compress(content, mtime=0), hashlib.sha256(content).hexdigest())
@@ -123,15 +128,10 @@ class Page:
 
     def _listed(self, service: Service) -> bytes:
         """files.json: a version, and every file of it with its size and SHA-256."""
-        files: dict[str, Any] = {}
-        for name in self._names:
-            if not name.startswith(_RUNTIME):
-                files[name] = (
-                    _entry(self._directory / name) if Path(name).suffix not in _TEXT else self._read(name)
-                )
         listed = {
-            name: {"bytes": len(file.plain), "sha256": file.digest} if isinstance(file, _Text) else file
-            for name, file in files.items()
+            name: self._read(name).entry if Path(name).suffix in _TEXT else _entry(self._directory / name)
+            for name in self._names
+            if not name.startswith(_RUNTIME)
         }
         listed[_RUNTIME] = _unpacked(self._directory / f"{_RUNTIME}.gz")
         # Without a usable model the page is kept without one.
@@ -168,16 +168,18 @@ def _kept(path: Path, name: str, _modified: int, _bytes: int) -> _Text:
     return _Text.of(content)
 
 
+def _described(content: bytes) -> dict[str, Any]:
+    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
 @functools.cache
 def _entry(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return _described(path.read_bytes())
 
 
 @functools.cache
 def _unpacked(path: Path) -> dict[str, Any]:
-    content = gzip.decompress(path.read_bytes())
-    return {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    return _described(gzip.decompress(path.read_bytes()))
 
 
 def _model(service: Service) -> dict[str, Any]:
@@ -185,7 +187,7 @@ def _model(service: Service) -> dict[str, Any]:
     described = json.dumps(model.metadata, ensure_ascii=False).encode()
     weights = model.metadata["weights"]
     return {
-        "model/metadata.json": {"bytes": len(described), "sha256": hashlib.sha256(described).hexdigest()},
+        "model/metadata.json": _described(described),
         "model/model.onnx": {"bytes": len(model.weights), "sha256": weights["sha256"]},
     }
 
