@@ -17,6 +17,7 @@ from export.errors import ExportError
 from export.head import Head
 from export.measure import calibration, scores
 from export.measure.scores import Scores
+from export.photos import evenly
 from export.photos.find import Photos
 from export.recipe import Recipe
 from export.summary import Summary
@@ -161,7 +162,7 @@ def _moved(scored: NDArray[np.float64], bound: float, to: float) -> NDArray[np.f
 def _cross_validate(own: Features, negatives: heads.Negatives, recipe: Recipe, summary: Summary) -> _Crossed:
     part = own
     if len(own.photos) > MOST_CROSSED:
-        part = own.take(np.linspace(0, len(own.photos) - 1, MOST_CROSSED).astype(int))
+        part = own.take(evenly(len(own.photos), MOST_CROSSED))
         summary.add(f"cross-validation on {MOST_CROSSED:,} of the {len(own.photos):,} photos, evenly chosen")
     labels = len(own.photos.labels)
     logits, of_negatives, folds = heads.out_of_fold(

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.files import working_array
+from export.photos import evenly
 
 # How many photos are copied at a time.
 CHUNK = 10_000
@@ -182,7 +183,7 @@ def show_a_class(
         if len(own) < 2:
             continue
         # A few hundred photos show how near those of a class are to one another; memory grows with their square.
-        some = own[np.linspace(0, len(own) - 1, min(len(own), 1000)).astype(int)]
+        some = own[evenly(len(own), 1000)]
         among = some @ some.T
         np.fill_diagonal(among, -1.0)
         found |= (negatives @ own.T).max(axis=1) > np.quantile(among.max(axis=1), nearest)

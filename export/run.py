@@ -34,6 +34,8 @@ PLOTS = (
 )  # fmt: skip
 # The float32 weights of a trained network, from which another training can start.
 CHECKPOINT = "body.pt"
+# What the training of a network tells, one line for each epoch.
+LEARNING = "metrics.jsonl"
 PARITY_PHOTOS = 8
 # onnxruntime and NumPy add numbers in different orders, and int8 may round differently on another processor.
 TOLERANCE = 0.02

@@ -28,7 +28,7 @@ from export.errors import ExportError
 from export.files import printable
 from export.fitting import Fitted, fit
 from export.graph.assemble import assemble
-from export.photos import MAX_PIXELS
+from export.photos import MAX_PIXELS, evenly
 from export.photos.find import SPLITS, Found, Photos, find_all, find_neither
 from export.recipe import Recipe
 from export.summary import Summary, show_classes
@@ -211,5 +211,5 @@ def _describe(
 
 
 def _some_pixels(photos: Photos, size: int) -> NDArray[np.uint8]:
-    rows = np.linspace(0, len(photos) - 1, min(run.PARITY_PHOTOS, len(photos))).astype(int)
+    rows = evenly(len(photos), run.PARITY_PHOTOS)
     return np.stack([decode(photos.paths[i].read_bytes(), size, MAX_PIXELS).pixels for i in rows])

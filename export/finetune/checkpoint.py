@@ -14,7 +14,7 @@ from export.errors import ExportError
 from export.files import printable, replacing
 from export.finetune.network import Network
 
-LAST, WEIGHTS = "last.ckpt", "body.pt"
+LAST = "last.ckpt"
 FORMAT = 1
 
 

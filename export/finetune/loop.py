@@ -30,10 +30,11 @@ from export.finetune.network import Network, with_none
 from export.finetune.pixels import Pixels
 from export.finetune.schedule import Clock, rate
 from export.finetune.settings import Settings
+from export.photos import evenly
+from export.run import LEARNING
 
 log = logging.getLogger(__name__)
 
-METRICS = "metrics.jsonl"
 # How often the loss is read; on a GPU each read waits for it.
 STEPS_TO_LOOK = 20
 # The head for the training starts fitted on this many photos.
@@ -88,7 +89,7 @@ class Loop:
             if self.fabric.is_global_zero and not path.exists():
                 log.info("quantizing the %d blocks that are not trained, for %d pixels", blocks, size)
                 shown = Crops(self.pixels, samples(self.pixels, self.settings, 0), size, self.settings, 0)
-                some = np.linspace(0, len(shown) - 1, min(len(shown), CALIBRATION_PHOTOS)).astype(int)
+                some = evenly(len(shown), CALIBRATION_PHOTOS)
                 pixels = torch.stack([shown[int(i)][0] for i in some]).permute(0, 2, 3, 1).numpy()
                 frozen.make(self.bare.network.eval(), blocks, path, np.ascontiguousarray(pixels))
             self.fabric.barrier()
@@ -126,7 +127,7 @@ class Loop:
         }  # fmt: skip
         checkpoint.write_last(self.fabric, self.out / checkpoint.LAST, self.identity, state)
         if self.fabric.is_global_zero:
-            write_text(self.out / METRICS, "".join(json.dumps(line) + "\n" for line in self.history))
+            write_text(self.out / LEARNING, "".join(json.dumps(line) + "\n" for line in self.history))
 
     def _train_epoch(self, epoch: int) -> dict[str, float]:
         chosen, size = self.settings, self.settings.size_at(epoch)
@@ -224,7 +225,7 @@ class Loop:
         learner = self.bare.to(self.fabric.device).eval()
         whole = Whole(self.pixels, self.settings.size_at(0))
         # This many photos, evenly spaced, make a start that is good enough.
-        some = np.linspace(0, len(whole) - 1, min(len(whole), FIRST_PHOTOS)).astype(int)
+        some = evenly(len(whole), FIRST_PHOTOS)
         pooled: list[NDArray[np.float32]] = []
         step = 2 * self.settings.batch_size
         for first in tqdm(range(0, len(some), step), "first features", mininterval=1.0):

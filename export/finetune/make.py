@@ -26,7 +26,7 @@ from export.finetune import pretrained
 from export.finetune.network import Network, parameter_count
 from export.finetune.to_onnx import OPSET, export
 from export.graph.quantize import quantize
-from export.photos import MAX_PIXELS
+from export.photos import MAX_PIXELS, evenly
 from export.photos.find import Photos
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def _entry(path: Path) -> dict[str, Any]:
 
 def spread(photos: Photos, most: int) -> Photos:
     """This many photos, evenly spaced among those given, which are sorted by kind."""
-    return photos.take([int(i) for i in np.linspace(0, len(photos) - 1, min(most, len(photos)))])
+    return photos.take(evenly(len(photos), most).tolist())
 
 
 def _decode(photos: Photos, size: int) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from export import provenance
+from export import provenance, run
 from export.body import body as bodies
 from export.body.body import Body
 from export.files import printable
@@ -77,7 +77,7 @@ def train_body(
     if not fabric.is_global_zero:
         raise SystemExit(0)
     trained = loop.network()
-    checkpoint.write_network(trained, out / checkpoint.WEIGHTS)
+    checkpoint.write_network(trained, out / run.CHECKPOINT)
     shutil.rmtree(out / PIXELS, ignore_errors=True)
     facts = _facts(chosen, trained, len(train.photos), loop.seconds, command)
     negatives = _negatives(recipe, chosen, others, say)

@@ -123,8 +123,7 @@ def _seeds(metadata: dict[str, Any]) -> str:
         return ""
     rows = [_run_heading(lines), *(_run_row(f"seed {line['seed']}", line) for line in lines)]
     rows.append(_run_row("mean", _over_runs(lines, statistics.fmean)))
-    spread = _run_row("standard deviation", _over_runs(lines, statistics.stdev))
-    rows.append(spread)
+    rows.append(_run_row("standard deviation", _over_runs(lines, statistics.stdev)))
     return f"""## Seeds
 
 Runs that differ in nothing but the seed. Published is seed {lines[0]["seed"]}, which was named before any was measured.

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from export.finetune import frozen, pretrained
-from export.finetune.checkpoint import WEIGHTS
 from export.finetune.network import Network, ResidualCNN
+from export.run import CHECKPOINT
 from tests.export.conftest import draw
 from tests.export.finetune.conftest import Train
 
@@ -46,7 +46,7 @@ def test_a_training_of_the_last_block_leaves_the_others_as_they_were(train: Trai
     torch.manual_seed(0)
     before = ResidualCNN("tiny").state_dict()
     train(tmp_path, unfreeze=1, sizes=[[32, 1], [48, 1]], seed=0)
-    after = torch.load(tmp_path / WEIGHTS, weights_only=True)["weights"]
+    after = torch.load(tmp_path / CHECKPOINT, weights_only=True)["weights"]
     changed = {".".join(name.split(".")[:2]) for name in before if not torch.equal(before[name], after[name])}
     assert changed == {"blocks.1"}
     assert not (tmp_path / "pixels").exists()

@@ -18,6 +18,7 @@ from export.finetune.network import ResidualCNN
 from export.finetune.pixels import load
 from export.graph.quantize import merge_columns, quantize
 from export.photos.find import Photos, find
+from export.run import CHECKPOINT
 from tests.conftest import ROOT
 
 SIZE = 48
@@ -29,7 +30,7 @@ INT8_TOLERANCE = 0.15
 @pytest.fixture(scope="module")
 def network(run: Path) -> ResidualCNN:
     trained = ResidualCNN("tiny")
-    checkpoint.read_network(trained, run / checkpoint.WEIGHTS)
+    checkpoint.read_network(trained, run / CHECKPOINT)
     return trained.eval()
 
 

@@ -24,7 +24,7 @@ from export.errors import ExportError
 from export.files import write_json
 from export.finetune import augment, checkpoint, devices, loop, pixels, schedule
 from export.finetune import train as training
-from export.finetune.checkpoint import LAST, WEIGHTS, TrainingError
+from export.finetune.checkpoint import LAST, TrainingError
 from export.finetune.learner import Learner
 from export.finetune.settings import Settings
 from export.head import Head
@@ -40,11 +40,11 @@ SHORT: dict[str, Any] = {"sizes": [[32, 2]]}
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / loop.METRICS).read_text().splitlines()]
+    return [json.loads(line) for line in (out / runs.LEARNING).read_text().splitlines()]
 
 
 def weights(out: Path) -> dict[str, torch.Tensor]:
-    state: dict[str, torch.Tensor] = torch.load(out / WEIGHTS, weights_only=True)["weights"]
+    state: dict[str, torch.Tensor] = torch.load(out / runs.CHECKPOINT, weights_only=True)["weights"]
     return state
 
 
@@ -196,7 +196,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(train: Train, tmp_path: 
     train(tmp_path / "whole", **SHORT)
     interrupted(train, tmp_path / "cut", epochs=1)
     assert len(lines(tmp_path / "cut")) == 1
-    assert not (tmp_path / "cut" / WEIGHTS).exists()
+    assert not (tmp_path / "cut" / runs.CHECKPOINT).exists()
     torch.manual_seed(123)  # as in another process
     train(tmp_path / "cut", resume=True, **SHORT)
     assert same(weights(tmp_path / "whole"), weights(tmp_path / "cut"))
@@ -268,7 +268,7 @@ def test_the_same_photos_in_another_folder_are_the_same_photos(
     train: Train, run: Path, photos: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(photos, tmp_path / "moved")
-    for name in (LAST, loop.METRICS):
+    for name in (LAST, runs.LEARNING):
         shutil.copy(run / name, tmp_path)
     train(tmp_path, root=tmp_path / "moved", resume=True)
     assert same(weights(tmp_path), weights(run))
@@ -311,7 +311,7 @@ def test_a_checkpoint_that_cannot_be_written_keeps_the_previous_one(
 def test_a_nan_loss_is_an_error_that_says_what_to_do(train: Train, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"Lower learning_rate \(1e\+12\)"):
         train(tmp_path, learning_rate=1e12, head_learning_rate=1e12, warmup=0.0, **SHORT)
-    assert not (tmp_path / WEIGHTS).exists()
+    assert not (tmp_path / runs.CHECKPOINT).exists()
 
 
 def test_fewer_photos_than_a_batch_are_trained_on(train: Train, tmp_path: Path) -> None:
@@ -364,7 +364,7 @@ def test_a_network_can_be_trained_further_on_other_labels(
 
     monkeypatch.setattr(Learner, "fit_head", fit_head)
     start = {
-        "start_from": str(run / WEIGHTS),
+        "start_from": str(run / runs.CHECKPOINT),
         "sizes": [[48, 1]],
         "learning_rate": 0.0,
         "head_learning_rate": 0.0,
@@ -402,10 +402,10 @@ def test_a_training_does_not_start_from_weights_of_another_architecture(
     train: Train, run: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(TrainingError, match="another kind, tiny; the recipe trains compact"):
-        train(tmp_path, network="compact", start_from=str(run / WEIGHTS))
+        train(tmp_path, network="compact", start_from=str(run / runs.CHECKPOINT))
     with pytest.raises(TrainingError, match="There is no network"):
         train(tmp_path, start_from="nowhere.pt")
-    (tmp_path / "broken.pt").write_bytes((run / WEIGHTS).read_bytes()[:500])
+    (tmp_path / "broken.pt").write_bytes((run / runs.CHECKPOINT).read_bytes()[:500])
     with pytest.raises(TrainingError, match="no readable network"):
         train(tmp_path, start_from=str(tmp_path / "broken.pt"))
 
