@@ -4,7 +4,7 @@
 import { ANSWERED_ELSEWHERE } from "./lib/problem.js";
 
 /** A server that sleeps needs some seconds; after so many this device begins, too, and the first answer counts. */
-export const SLOW_HERE_MS = 4000;
+const SLOW_HERE_MS = 4000;
 
 /**
  * Makes the function that answers an item.

@@ -60,19 +60,7 @@ def test_a_run_that_is_killed_and_one_after_it_give_the_rows_of_an_undisturbed_o
     score: Score, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     undisturbed = score(photos, out="whole").rows
-    command = [
-        sys.executable,
-        "-c",
-        _SLOW,
-        "score",
-        str(photos),
-        "--out",
-        str(tmp_path / "out"),
-        "--batch",
-        "4",
-    ]
-    command += ["--engine", "local", "--workers", "2"]
-    process = subprocess.Popen(command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True)
+    process = slowly(photos, tmp_path / "out", workers=2)
     assert process.stdout
     for _ in range(3):
         assert process.stdout.readline() == "part\n"
@@ -102,25 +90,30 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+def slowly(photos: Path, out: Path, workers: int, stderr: int | None = None) -> subprocess.Popen[str]:
+    job = [
+        "score",
+        str(photos),
+        "--out",
+        str(out),
+        "--batch",
+        "4",
+        "--engine",
+        "local",
+        "--workers",
+        str(workers),
+    ]
+    return subprocess.Popen(
+        [sys.executable, "-c", _SLOW, *job], cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, text=True,
+        stderr=stderr,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_what_is_scored_and_says_how_to_go_on(
     score: Score, photos: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    command = [
-        sys.executable,
-        "-c",
-        _SLOW,
-        "score",
-        str(photos),
-        "--out",
-        str(tmp_path / "out"),
-        "--batch",
-        "4",
-    ]
-    command += ["--engine", "local", "--workers", "1"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=clean_environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = slowly(photos, tmp_path / "out", workers=1, stderr=subprocess.PIPE)
     assert process.stdout
     assert process.stdout.readline() == "part\n"
     process.send_signal(number)

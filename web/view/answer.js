@@ -52,7 +52,7 @@ export function groupOf({ state, answer }) {
 }
 
 /** The name of such a group. */
-export function groupName(group, answer) {
+function groupName(group, answer) {
   if (group === "failed") return text("batch.failed");
   if (group === "none") return noneOf(answer);
   return group === "both" ? text("tile.both") : shown(group.slice("label:".length));

@@ -11,7 +11,7 @@ const MOST_BYTES = 100_000;
  * @param {ReturnType<import("./settings.js").load>} settings
  * @param {import("undici").Agent} agent
  */
-export function healthOf(settings, agent) {
+function healthOf(settings, agent) {
   const names = Object.keys(settings.services).filter((name) => settings.services[name]);
   let asked = 0;
   let answer = null;
