@@ -81,7 +81,7 @@ def test_compose_up_with_the_profile_writes_a_text(docker: Engine, tmp_path: Pat
     project.compose("build", "writer")
     print(f"images made in {time.monotonic() - began:.0f} s")
     try:
-        print(project.compose("up", "--detach", "--no-build", "writer"))
+        print(project.compose("up", "--wait", "--no-build", "writer"))
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=120, trust_env=False) as client:
             health = _when_it_answers(client, project)
             print("GET /health", health)
