@@ -11,7 +11,7 @@ const MAX_EVENT_LOOP_DELAY_MS = 2_000;
 const READS = new Set(["GET", "HEAD", "OPTIONS"]);
 
 /** The address, or of IPv6 the network of 64 bits that one customer has all of. @param {string} address */
-function clientOf(address) {
+export function clientOf(address) {
   const plain = address.startsWith("::ffff:") ? address.slice(7) : address;
   if (!isIPv6(plain)) return plain;
   const [head, tail] = plain.split("::");
