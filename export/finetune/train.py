@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from export import provenance, run
 from export.body import body as bodies
@@ -28,6 +27,7 @@ from export.files import printable
 from export.finetune import checkpoint, devices, make, pretrained, settings
 from export.finetune.checkpoint import Identity, TrainingError
 from export.finetune.crops import none_count
+from export.finetune.learner import mix_in
 from export.finetune.loop import PIXELS, Loop
 from export.finetune.network import Network, ResidualCNN, parameter_count
 from export.finetune.pixels import Pixels
@@ -39,8 +39,6 @@ from export.recipe import Recipe, RecipeError
 log = logging.getLogger(__name__)
 
 BODY = "body"
-# The folder in a run's with the teacher's training.
-TEACHER = "teacher"
 
 
 def train_body(
@@ -49,84 +47,56 @@ def train_body(
 ) -> Body:  # fmt: skip
     """Train as the recipe's [finetune] table says; return the body, which is written to `out/body`.
 
-    Writes into `out`, and into `out/teacher` if there is one: `last.ckpt` and `metrics.jsonl` after every epoch, each
-    whole or not at all; into `out` `body.pt` at the end, the network's averaged weights, for a recipe's `start_from`.
-    `others` are photos of none of the classes, if any. The body's negatives are those of the pretrained one; fitting
-    the head adds the features of `others`.
+    Writes into `out`: `last.ckpt` and `metrics.jsonl` after every epoch, each whole or not at all; `body.pt` at the
+    end, the network's averaged weights, for a recipe's `start_from`. `others` are photos of none of the classes, if
+    any. The body's negatives are those of the pretrained one; fitting the head adds the features of `others`.
 
     Of several processes only the first returns. Raises RecipeError, or TrainingError with what to do.
     """
     chosen = settings.read(recipe.finetune)
-    resume = _resumable(out, resume, say)
-    for left in (*out.rglob(f".{Path(checkpoint.LAST).stem}.*.part*"), *(out / PIXELS).glob(".*.part*")):
+    last = out / checkpoint.LAST
+    if last.exists() and not resume:
+        raise TrainingError(
+            f"{printable(last)} exists. Add --resume to continue it, or choose another --out."
+        )
+    if resume and not last.exists():
+        say(f"there is no {printable(last)} to resume: training starts at the beginning")
+        resume = False
+    for left in (*out.glob(f".{last.stem}.*.part*"), *(out / PIXELS).glob(".*.part*")):
         left.unlink(missing_ok=True)  # left by a process that was killed
+    torch.manual_seed(chosen.seed)
     network = _network(recipe, chosen)
-    train, val = _decode(found, others, chosen, out, say)
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    train, val = _decode(found, others, network, chosen, out, say)
+    identity = Identity(chosen.as_json(), network.name, found.labels, train.digest)
+    state = checkpoint.read_last(last, identity) if resume else {}
     fabric = devices.fabric(device_count)
     fabric.launch()
-    teacher = None
-    if chosen.teacher:
-        log.info("first the teacher, then the network that learns from it")
-        teacher = _trained(
-            fabric, chosen.teacher, _network(recipe, chosen.teacher), train, val, out / TEACHER, recipe.c
-        )
-    loop = _trained(fabric, chosen, network, train, val, out, recipe.c, teacher)
+    loop = Loop(fabric, chosen, network, train, val, out, identity, recipe.c)
+    loop.start(state)
+    loop.train()
+    fabric.barrier()
     if not fabric.is_global_zero:
         raise SystemExit(0)
     trained = loop.network()
+    mix_in(trained, start, chosen.pretrained_share)
     checkpoint.write_network(trained, out / run.CHECKPOINT)
     shutil.rmtree(out / PIXELS, ignore_errors=True)
-    seconds = loop.seconds + (teacher.seconds if teacher else 0)
-    facts = _facts(chosen, trained, len(train.photos), seconds, command)
+    facts = _facts(chosen, trained, len(train.photos), loop.seconds, command)
     negatives = _negatives(recipe, chosen, others, say)
     return make.make(trained, chosen.input_size, out / BODY, found.splits["train"], negatives, facts)
 
 
-def _resumable(out: Path, resume: bool, say: Callable[[str], None]) -> bool:
-    """Whether there is a training to resume. Raises TrainingError if there is one that is not to be resumed."""
-    there = [folder / checkpoint.LAST for folder in (out, out / TEACHER)]
-    there = [last for last in there if last.exists()]
-    if there and not resume:
-        raise TrainingError(
-            f"{printable(there[0])} exists. Add --resume to continue it, or choose another --out."
-        )
-    if resume and not there:
-        say(f"there is no {printable(out / checkpoint.LAST)} to resume: training starts at the beginning")
-    return bool(there)
-
-
-def _trained(
-    fabric: Fabric, chosen: Settings, network: Network, train: Pixels, val: Pixels, out: Path, c: float,
-    teacher: Loop | None = None,
-) -> Loop:  # fmt: skip
-    """A training that is done; the epochs that `out/last.ckpt` holds, if there is one, are not repeated."""
-    out.mkdir(exist_ok=True)
-    log.info(
-        "%s: %s parameters, %s photos",
-        network.description, f"{parameter_count(network):,}", f"{len(train.photos):,}",
-    )  # fmt: skip
-    identity = Identity(chosen.as_json(), network.name, train.photos.labels, train.digest)
-    last = out / checkpoint.LAST
-    state = checkpoint.read_last(last, identity) if last.exists() else {}
-    loop = Loop(fabric, chosen, network, train, val, out, identity, c, teacher)
-    loop.start(state)
-    loop.train()
-    fabric.barrier()
-    return loop
-
-
 def _network(recipe: Recipe, chosen: Settings) -> Network:
-    torch.manual_seed(chosen.seed)
     network: Network
-    name = chosen.body or recipe.body
     if chosen.network:
         network = ResidualCNN(chosen.network)
-    elif name in pretrained.WEIGHTS:
-        network = pretrained.load(name)
+    elif recipe.body == pretrained.Lite0.name:
+        network = pretrained.lite0()
     else:
         raise RecipeError(
-            f"The body {name} cannot be trained further, only {', '.join(pretrained.WEIGHTS)}. Or name a network in "
-            "the [finetune] table to train one from the beginning."
+            f"The body {recipe.body} cannot be trained further, only {pretrained.Lite0.name}. Or name a network in the "
+            "[finetune] table to train one from the beginning."
         )
     if chosen.start_from:
         checkpoint.read_network(network, Path(chosen.start_from))
@@ -134,16 +104,14 @@ def _network(recipe: Recipe, chosen: Settings) -> Network:
 
 
 def _decode(
-    found: Found, others: Found, chosen: Settings, out: Path, say: Callable[[str], None]
+    found: Found, others: Found, network: Network, chosen: Settings, out: Path, say: Callable[[str], None]
 ) -> tuple[Pixels, Pixels]:
     """Pixels for the training and for the evaluation after each epoch, of the classes and of none."""
-    trainings = [chosen, *([chosen.teacher] if chosen.teacher else [])]
     own, none = found.splits["train"], others.splits.get("train", Photos(found.labels))
     # No need to decode more than the epochs will show.
-    shown = max(each.epochs * none_count(len(own), each) for each in trainings)
-    none = make.spread(none, shown)
+    none = make.spread(none, chosen.epochs * none_count(len(own), chosen))
     splits = [own + none, found.splits["val"] + others.splits.get("val", Photos(found.labels))]
-    train = load_pixels(splits[0], max(each.stored_size for each in trainings), out / PIXELS, "train", say)
+    train = load_pixels(splits[0], chosen.stored_size, out / PIXELS, "train", say)
     val = load_pixels(splits[1], chosen.input_size, out / PIXELS, "val", say)
     for target, label in enumerate(found.labels):
         if not train.photos.count(target):
@@ -157,6 +125,12 @@ def _decode(
         )
     size = (train.array.nbytes + val.array.nbytes) / 1e6
     log.info("decoded photos take %.0f MB in %s until the training is done", size, printable(out / PIXELS))
+    log.info(
+        "%s: %s parameters, %s photos",
+        network.description,
+        f"{parameter_count(network):,}",
+        f"{len(train.photos):,}",
+    )
     return train, val
 
 
@@ -186,8 +160,5 @@ def _facts(chosen: Settings, network: Network, photos: int, seconds: float, comm
         },
     }  # fmt: skip
     if not chosen.network:
-        facts |= {
-            "source": pretrained.source(chosen.body or network.name),
-            "licence": pretrained.WEIGHTS_LICENCE,
-        }
+        facts |= {"source": pretrained.source(), "licence": pretrained.WEIGHTS_LICENCE}
     return facts

@@ -23,7 +23,7 @@ def pictures(side: int, count: int = 24) -> np.ndarray:
 
 def networks() -> list[tuple[Network, int]]:
     torch.manual_seed(0)
-    return [(ResidualCNN("tiny"), 64), (pretrained.load("lite0"), 96)]
+    return [(ResidualCNN("tiny"), 64), (pretrained.lite0(), 96)]
 
 
 @pytest.mark.parametrize("number", [0, 1])

