@@ -36,8 +36,8 @@ TOOLS = [
 # Command → the install steps, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
-    # A file's tests share its fixtures, so they stay in one process.
-    "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
+    # Tests that share fixtures stay in one process (tests/conftest.py).
+    "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadgroup"]),
     # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "feedback": ([FEEDBACK], ["-m", "services.feedback", "serve"]),

@@ -41,7 +41,7 @@ def main() -> int:
         mutants = [mutant for mutant in mutants if before.get(_key(mutant)) in (SURVIVED, NO_TEST)]
     if arguments.sample and arguments.sample < len(mutants):
         mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
-    coverage, trees = prepare(ROOT, BUILD, paths, arguments.jobs, arguments.collected)
+    coverage, trees = prepare(ROOT, BUILD, paths, arguments.jobs, arguments.changed)
     verdicts = {}
     for number, (mutant, verdict) in enumerate(judge_all(mutants, coverage, trees, arguments.budget), 1):
         verdicts[mutant] = verdict
@@ -69,7 +69,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time (default: 2)")
     parser.add_argument("--budget", type=float, default=10, help="seconds of tests for each break (default: 10)")
     parser.add_argument("--at-least", type=float, default=0.0, help="fail if a smaller share is noticed, 0 to 1")
-    parser.add_argument("--collected", action="store_true", help="use the last record of which test runs which line")
+    parser.add_argument(
+        "--changed", nargs="*", metavar="TESTS", help="use the last record of which tests run which line, with these anew"
+    )
     return parser.parse_args()
 
 

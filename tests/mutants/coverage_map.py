@@ -1,7 +1,6 @@
 """Which tests run which line, and how long each test takes: one run of the tests, with coverage's contexts."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,23 +51,24 @@ class Recorder:
 
 
 def record(paths: list[str], tests: list[str], to: Path) -> None:
-    """Runs the tests in this process and writes what ran where."""
+    """Runs the tests in this process and adds what ran where to the file, if it is there already."""
     measured = coverage.Coverage(data_file=None, include=paths, config_file=False)
     measured.start()
     recorder = Recorder(measured)
     measured.switch_context(IMPORT)
-    started = time.monotonic()
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[recorder])
     measured.stop()
     data = measured.get_data()
-    lines = {
-        str(Path(path).relative_to(Path.cwd())): {
-            str(line): contexts for line, contexts in data.contexts_by_lineno(path).items()
-        }
-        for path in data.measured_files()
-    }
-    found = {"seconds": recorder.seconds, "fixtures": recorder.fixtures, "lines": lines}
-    to.write_text(json.dumps({**found, "took": time.monotonic() - started}))
+    found: dict[str, Any] = {"seconds": {}, "fixtures": {}, "lines": {}}
+    if to.exists():
+        found = json.loads(to.read_text())
+    found["seconds"] |= recorder.seconds
+    found["fixtures"] |= recorder.fixtures
+    for path in data.measured_files():
+        lines = found["lines"].setdefault(str(Path(path).relative_to(Path.cwd())), {})
+        for line, contexts in data.contexts_by_lineno(path).items():
+            lines[str(line)] = sorted({*lines.get(str(line), ()), *contexts})
+    to.write_text(json.dumps(found))
 
 
 class CoverageMap:

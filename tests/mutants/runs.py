@@ -19,8 +19,10 @@ TESTS = {"api": ["tests/api", "tests/hostile/test_photos.py"],
          "export": ["tests/export", "--ignore", "tests/export/finetune"]}  # fmt: skip
 
 
-def prepare(root: Path, build: Path, paths: list[str], jobs: int, keep: bool) -> tuple[CoverageMap, list[Path]]:
-    """Copies the tree for each job, and records which tests run which line."""
+def prepare(
+    root: Path, build: Path, paths: list[str], jobs: int, changed: list[str] | None
+) -> tuple[CoverageMap, list[Path]]:
+    """Copies the tree for each job, and records which tests run which line: of all tests, or the `changed` ones again."""
     trees = [build / f"tree-{number}" for number in range(jobs)]
     names = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root, text=True
@@ -34,10 +36,12 @@ def prepare(root: Path, build: Path, paths: list[str], jobs: int, keep: bool) ->
         subprocess.run([sys.executable, "-m", "compileall", "-q", "api", "export", "tests"], cwd=tree, check=False)
     parts = sorted({path.split("/")[0] for path in paths})
     to = build / f"coverage-{'-'.join(parts)}.json"
-    if not (keep and to.exists()):
-        tests = [test for part in parts for test in TESTS[part]]
+    if changed is None or not to.exists():
+        to.unlink(missing_ok=True)
+        changed = [test for part in parts for test in TESTS[part]]
+    if changed:
         code = "import sys, pathlib; from tests.mutants.coverage_map import record; "
-        code += f"record({[f'{part}/*' for part in parts]}, {tests}, pathlib.Path({str(to)!r}))"
+        code += f"record({[f'{part}/*' for part in parts]}, {changed}, pathlib.Path({str(to)!r}))"
         subprocess.run([sys.executable, "-c", code], cwd=trees[0], env=_environment(), check=True)
     return CoverageMap(to), trees
 
