@@ -46,7 +46,7 @@ def main() -> int:
     for number, (mutant, verdict) in enumerate(judge_all(mutants, coverage, trees, arguments.budget), 1):
         verdicts[mutant] = verdict
         if verdict in (SURVIVED, NO_TEST):
-            print(f"{verdict}: {mutant.path}:{mutant.lines.start}: {mutant.change}", flush=True)
+            print(f"{verdict}: {mutant.path}:{mutant.lines[0]}: {mutant.change}", flush=True)
         elif number % 100 == 0:
             print(f"... {number} of {len(mutants)}", flush=True)
         before[_key(mutant)] = verdict

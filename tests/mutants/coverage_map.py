@@ -1,7 +1,7 @@
 """Which tests run which line, and how long each test takes: one run of the tests, with coverage's contexts."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ class CoverageMap:
                 for context in contexts:
                     self._width[context] = self._width.get(context, 0) + 1
 
-    def tests(self, path: str, lines: range, budget: float) -> list[str]:
+    def tests(self, path: str, lines: Iterable[int], budget: float) -> list[str]:
         """The tests that run one of these lines, the most specific first, until they take `budget` seconds."""
         found = self._contexts(path, lines)
         if found <= {IMPORT}:  # a constant: whatever runs this file
@@ -104,7 +104,7 @@ class CoverageMap:
                 chosen.append(test)
         return chosen
 
-    def _contexts(self, path: str, lines: range | None) -> set[str]:
+    def _contexts(self, path: str, lines: Iterable[int] | None) -> set[str]:
         known = self._lines.get(path, {})
         wanted = known if lines is None else [str(line) for line in lines]
         return {context for line in wanted for context in known.get(line, ())}

@@ -1,6 +1,7 @@
 """The deliberate breaks: each changes one place of a Python file as a slip of the hand would.
 
-Sentences for people are left alone, and so are annotations and docstrings.
+Left alone are sentences for people, annotations and docstrings; a number that has a constant of its own, which is a
+choice that a test would only repeat; and arguments that nothing observable depends on.
 """
 
 import ast
@@ -18,6 +19,7 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.MatMult: ast.Mult,
 }  # fmt: skip
+_UNSEEN_ARGUMENTS = {"strict", "encoding", "flush", "stacklevel"}
 _ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "bases"}
 
 
@@ -25,11 +27,12 @@ _ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "base
 class Mutant:
     """One break: the file, the line where its statement begins, what changes there, and the whole file's text with it.
 
-    `lines` are those of the statement's head: a test that runs none of them can't notice the break.
+    `lines` are those of the statement's head, or for a constant those that use it: a test that runs none of them can't
+    notice the break.
     """
 
     path: str
-    lines: range
+    lines: tuple[int, ...]
     change: str
     text: str
 
@@ -46,7 +49,7 @@ def mutants_of(path: str, source: str) -> Iterator[Mutant]:
             text = ast.unparse(ast.fix_missing_locations(tree))
             _put(field, index, node)
             if after != before:
-                yield Mutant(path, _lines(statement), f"{before} → {after}", text)
+                yield Mutant(path, _lines(statement, tree), f"{before} → {after}", text)
 
 
 def _places(tree: ast.Module) -> Iterator[tuple[ast.stmt, tuple[Any, str], int | None, ast.AST]]:
@@ -71,6 +74,8 @@ def _is_for_the_reader(node: ast.AST) -> bool:
     """Docstrings, imports, and what only a type checker runs."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.Tuple):
+        return all(name.id.isupper() for name in _names(node)) and _is_a_number(node.value)
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return True
     return isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr)
@@ -102,7 +107,8 @@ def _others(node: ast.AST, statement: ast.stmt) -> Iterator[ast.AST]:
         case ast.Call(args=args, keywords=keywords):
             if len(args) > 1:
                 yield _with(node, args=args[:-1])
-            yield from (_with(node, keywords=[k for k in keywords if k is not one]) for one in keywords)
+            yield from (_with(node, keywords=[k for k in keywords if k is not one])
+                        for one in keywords if one.arg not in _UNSEEN_ARGUMENTS)  # fmt: skip
         case ast.Constant(value=bool() as value):
             yield ast.Constant(not value)
         case ast.Constant(value=int() | float() as value):
@@ -146,7 +152,21 @@ def _head(statement: ast.stmt) -> str:
     return " ".join(text.split()).removesuffix(" pass")
 
 
-def _lines(statement: ast.stmt) -> range:
+def _lines(statement: ast.stmt, tree: ast.Module) -> tuple[int, ...]:
+    if statement in tree.body and isinstance(statement, ast.Assign | ast.AnnAssign):
+        wanted = {name.id for name in _names(statement)}
+        used = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in wanted}
+        return (statement.lineno, *sorted(used - {statement.lineno}))
     body = getattr(statement, "body", None)
     end = body[0].lineno - 1 if isinstance(body, list) and body else (statement.end_lineno or statement.lineno)
-    return range(statement.lineno, max(end, statement.lineno) + 1)
+    return tuple(range(statement.lineno, max(end, statement.lineno) + 1))
+
+
+def _names(statement: ast.Assign | ast.AnnAssign) -> list[ast.Name]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return [name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def _is_a_number(value: ast.expr) -> bool:
+    numbers = value.elts if isinstance(value, ast.Tuple) else [value]
+    return all(isinstance(n, ast.Constant) and type(n.value) in (int, float) for n in numbers)
