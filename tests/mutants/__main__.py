@@ -5,6 +5,8 @@
     python3 dev.py mutants --sample 60        so many of all breaks, the same ones for the same --seed
     python3 dev.py mutants --again            only those that survived last time
 
+After a test was added: `python3 dev.py mutants api --again --changed tests/api/test_admission.py`.
+
 Each break is tried in a process forked from one that has the libraries loaded, in a copy of the tree, on the tests
 that run its line. Breaks that change nothing anyone could see are listed in tests/mutants/equivalent.toml, with the
 reason. The page's scripts have their own command: see docs/MUTANTS.md.
@@ -14,6 +16,7 @@ import argparse
 import json
 import random
 import sys
+import time
 import tomllib
 from collections import Counter
 from pathlib import Path
@@ -41,7 +44,8 @@ def main() -> int:
         mutants = [mutant for mutant in mutants if before.get(_key(mutant)) in (SURVIVED, NO_TEST)]
     if arguments.sample and arguments.sample < len(mutants):
         mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
-    coverage, trees = prepare(ROOT, BUILD, paths, arguments.jobs, arguments.changed)
+    until = time.monotonic() + 60 * arguments.minutes
+    coverage, trees = prepare(ROOT, BUILD, paths, arguments.jobs, arguments.tests, arguments.changed)
     verdicts = {}
     for number, (mutant, verdict) in enumerate(judge_all(mutants, coverage, trees, arguments.budget), 1):
         verdicts[mutant] = verdict
@@ -51,6 +55,9 @@ def main() -> int:
             print(f"... {number} of {len(mutants)}", flush=True)
         before[_key(mutant)] = verdict
         RESULTS.write_text(json.dumps(before, indent=0, sort_keys=True))
+        if time.monotonic() > until:
+            print(f"the time is up after {number} of {len(mutants)}")
+            break
     share = _print_table(verdicts, listed)
     if share < arguments.at_least:
         print(f"error: fewer than {arguments.at_least:.0%} of the breaks were noticed", file=sys.stderr)
@@ -65,9 +72,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("paths", nargs="*", default=TARGETS, help="files or folders; default: all that is wanted")
     parser.add_argument("--sample", type=int, help="try only so many, drawn with --seed")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=600, help="stop after so many, with a table of what was tried")
     parser.add_argument("--again", action="store_true", help="only those that survived when last tried")
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time (default: 2)")
     parser.add_argument("--budget", type=float, default=10, help="seconds of tests for each break (default: 10)")
+    parser.add_argument("--tests", nargs="+", help="files or folders of tests (default: all that run in one process)")
     parser.add_argument("--at-least", type=float, default=0.0, help="fail if a smaller share is noticed, 0 to 1")
     parser.add_argument(
         "--changed", nargs="*", metavar="TESTS", help="use the last record of which tests run which line, with these anew"

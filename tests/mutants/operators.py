@@ -45,7 +45,7 @@ def mutants_of(path: str, source: str) -> Iterator[Mutant]:
         for other in _others(node, statement):
             _put(field, index, other)
             # A statement that was taken out leaves `pass`.
-            after = "pass" if isinstance(other, ast.Pass) else _head(statement)
+            after = "pass" if isinstance(other, ast.Pass) else _head(other if node is statement else statement)
             text = ast.unparse(ast.fix_missing_locations(tree))
             _put(field, index, node)
             if after != before:
@@ -136,7 +136,7 @@ def _put(field: tuple[Any, str], index: int | None, node: ast.AST) -> None:
         getattr(parent, name)[index] = node
 
 
-def _head(statement: ast.stmt) -> str:
+def _head(statement: Any) -> str:
     """The statement in one line, without the block below it."""
     if isinstance(body := getattr(statement, "body", None), list):
         statement = copy.copy(statement)

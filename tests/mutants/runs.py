@@ -20,9 +20,12 @@ TESTS = {"api": ["tests/api", "tests/hostile/test_photos.py"],
 
 
 def prepare(
-    root: Path, build: Path, paths: list[str], jobs: int, changed: list[str] | None
+    root: Path, build: Path, paths: list[str], jobs: int, tests: list[str] | None, changed: list[str] | None
 ) -> tuple[CoverageMap, list[Path]]:
-    """Copies the tree for each job, and records which tests run which line: of all tests, or the `changed` ones again."""
+    """Copies the tree for each job, and records which tests run which line.
+
+    With `changed`, the record of last time is used, and made anew for these tests only.
+    """
     trees = [build / f"tree-{number}" for number in range(jobs)]
     names = subprocess.check_output(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=root, text=True
@@ -38,7 +41,7 @@ def prepare(
     to = build / f"coverage-{'-'.join(parts)}.json"
     if changed is None or not to.exists():
         to.unlink(missing_ok=True)
-        changed = [test for part in parts for test in TESTS[part]]
+        changed = tests or [test for part in parts for test in TESTS[part]]
     if changed:
         code = "import sys, pathlib; from tests.mutants.coverage_map import record; "
         code += f"record({[f'{part}/*' for part in parts]}, {changed}, pathlib.Path({str(to)!r}))"
