@@ -6,6 +6,7 @@ choice that a test would only repeat; and arguments that nothing observable depe
 
 import ast
 import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +26,7 @@ _ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "base
 
 @dataclass(frozen=True)
 class Mutant:
-    """One break: the file, the line where its statement begins, what changes there, and the whole file's text with it.
+    """One break: the file, the line where its statement begins, what changes there, and its number in the file.
 
     `lines` are those of the statement's head, or for a constant those that use it: a test that runs none of them can't
     notice the break.
@@ -34,22 +35,35 @@ class Mutant:
     path: str
     lines: tuple[int, ...]
     change: str
-    text: str
+    number: int
 
 
 def mutants_of(path: str, source: str) -> Iterator[Mutant]:
     """Every break of this file, in the order of its lines."""
     tree = ast.parse(source)
+    for number, (statement, change) in enumerate(_breaks(tree)):
+        yield Mutant(path, _lines(statement, tree), change, number)
+
+
+def mutated(mutant: Mutant, source: str) -> str:
+    """The whole file's text with this break in it."""
+    tree = ast.parse(source)
+    # While a break is given, it is in the tree.
+    next(itertools.islice(_breaks(tree), mutant.number, None))
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _breaks(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
+    """(statement, what changes in it) of every break."""
     for statement, field, index, node in _places(tree):
         before = _head(statement)
         for other in _others(node, statement):
             _put(field, index, other)
             # A statement that was taken out leaves `pass`.
             after = "pass" if isinstance(other, ast.Pass) else _head(other if node is statement else statement)
-            text = ast.unparse(ast.fix_missing_locations(tree))
-            _put(field, index, node)
             if after != before:
-                yield Mutant(path, _lines(statement, tree), f"{before} → {after}", text)
+                yield statement, f"{before} → {after}"
+            _put(field, index, node)
 
 
 def _places(tree: ast.Module) -> Iterator[tuple[ast.stmt, tuple[Any, str], int | None, ast.AST]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.mutants import NO_TEST
 from tests.mutants.coverage_map import CoverageMap
-from tests.mutants.operators import Mutant
+from tests.mutants.operators import Mutant, mutated
 
 # What the tests of a part run in this process; those that start programs of their own would not see the break.
 TESTS = {"api": ["tests/api", "tests/hostile/test_photos.py"],
@@ -101,7 +101,7 @@ class Server:
         """Runs the tests on the copy with this break in it."""
         path = self.tree / mutant.path
         original, times = path.read_bytes(), path.stat()
-        path.write_text(mutant.text, encoding="utf-8")
+        path.write_text(mutated(mutant, original.decode()), encoding="utf-8")
         os.utime(path, (1, 1))  # so that no compiled file counts as its own
         try:
             assert self.process.stdin

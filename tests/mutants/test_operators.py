@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants.coverage_map import IMPORT, CoverageMap
-from tests.mutants.operators import Mutant, mutants_of
+from tests.mutants.operators import Mutant, mutants_of, mutated
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,8 +56,8 @@ def test_each_break_of_the_real_code_is_python_and_another_program() -> None:
     assert len(found) > 15
     plain = ast.unparse(ast.parse(source))
     for mutant in found:
-        assert ast.unparse(ast.parse(mutant.text)) != plain
-    assert len({mutant.text for mutant in found}) == len(found)
+        assert ast.unparse(ast.parse(mutated(mutant, source))) != plain
+    assert len({mutated(mutant, source) for mutant in found}) == len(found)
 
 
 def test_a_constant_belongs_to_the_lines_that_use_it() -> None:
