@@ -1,4 +1,4 @@
-"""How much a process takes on at once: beyond it a client is told to come back, instead of everybody waiting for ever.
+"""Admission control: how much a process accepts at once. Beyond that a client is told to come back later.
 
 Uploads are held in memory, so their bytes are counted together; predictions wait for a processor, so the photos that
 wait are counted too. A client that drips its upload holds only the bytes it has sent: it can't keep others out.
@@ -16,14 +16,14 @@ RETRY_AFTER_S = 2
 
 
 class OverloadError(Exception):
-    """The process has enough to do; the request was not looked at and may be sent again."""
+    """The process is overloaded; the request was not processed and may be sent again."""
 
     def __init__(self) -> None:
         super().__init__("Too many photos are waiting. Send this one again in a few seconds.")
 
 
 class Admission:
-    """What one process holds and has to do, and what more it takes on."""
+    """Counts the bytes that a process holds and the photos that wait, and refuses more than the limits."""
 
     def __init__(self, max_upload_bytes: int) -> None:
         self.max_bytes = UPLOADS_OF_FULL_SIZE * max_upload_bytes

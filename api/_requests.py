@@ -26,7 +26,7 @@ _CLIENT_CLOSED_REQUEST = 499  # nginx's name for a client that left; it goes int
 
 @dataclass
 class RequestRecord:
-    """What is known of one request, for its headers and its log line."""
+    """What is known about one request, for its headers and its log line."""
 
     id: str
     bytes_in: int = 0
@@ -157,7 +157,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Loses what cannot be written, as when the reader of a pipe has left: no reason to say more, or to stop."""
+    """Drops lines that cannot be written, as when the reader of a pipe has left; the service goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Says nothing; logging would write a traceback for every line."""
