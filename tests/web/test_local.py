@@ -22,6 +22,7 @@ from tests.web.actions import (
     ready,
     try_sample,
 )
+from tests.web.actions import SAMPLES as SHOWN
 from tests.web.conftest import Visit
 from tests.web.world import World, large_photo, upload
 
@@ -48,7 +49,7 @@ def test_the_resize_is_pillows_to_the_bit(world: World, visit: Visit, size: tupl
     assert base64.b64decode(resized) == expected.tobytes()
 
 
-@pytest.mark.parametrize("name", ["A cat", "A cup of coffee", "A rocket"])
+@pytest.mark.parametrize("name", SHOWN)
 def test_browser_and_api_agree_on_the_samples(world: World, visit: Visit, name: str) -> None:
     page = ready(visit(world.server.url))
     _agree(page, lambda: try_sample(page, name))

@@ -26,6 +26,8 @@ export const words = {
   "choose.leftOut": ({ count }) => (count === 1 ? "1 andere Datei wurde weggelassen." : `${count} andere Dateien wurden weggelassen.`),
   "sample.chelsea": "Eine Katze",
   "sample.chelsea.by": "Stéfan van der Walt (CC0)",
+  "sample.shepherd": "Ein Schäferhund",
+  "sample.shepherd.by": "Hans Kemperman (gemeinfrei)",
   "sample.coffee": "Eine Tasse Kaffee",
   "sample.coffee.by": "Rachel Michetti (CC0)",
   "sample.rocket": "Eine Rakete",

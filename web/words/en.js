@@ -27,6 +27,8 @@ export const words = {
   "choose.leftOut": ({ count }) => (count === 1 ? "1 other file was left out." : `${count} other files were left out.`),
   "sample.chelsea": "A cat",
   "sample.chelsea.by": "Stéfan van der Walt (CC0)",
+  "sample.shepherd": "A German shepherd",
+  "sample.shepherd.by": "Hans Kemperman (public domain)",
   "sample.coffee": "A cup of coffee",
   "sample.coffee.by": "Rachel Michetti (CC0)",
   "sample.rocket": "A rocket",
