@@ -42,7 +42,13 @@ def world() -> Iterator[World]:
 
 Visit = Callable[..., Any]
 # Requests that a service worker answers are seen by nobody else: only the tests of it let it be.
-DEFAULTS = {"reduced_motion": "reduce", "service_workers": "block", "locale": "en-US"}
+# A window of this width has no room for the example, which asks a question of its own (test_example.py).
+DEFAULTS = {
+    "reduced_motion": "reduce",
+    "service_workers": "block",
+    "locale": "en-US",
+    "viewport": {"width": 1000, "height": 720},
+}
 
 
 @pytest.fixture

@@ -53,7 +53,8 @@ export class Classes {
     for (const id of ["samples-part", "footer-samples"]) byId(id).toggleAttribute("data-waiting", labels === undefined);
     const { photos: names, strip } = (labels && samplesFor(labels)) ?? { photos: [] };
     this.example = names[0] ?? null;
-    show({ "samples-part": labels === undefined || names.length > 0, "footer-samples": labels === undefined || names.length > 0 });
+    const room = labels === undefined || names.length > 0;
+    show({ "samples-part": room, "footer-samples": room, example: room });
     if (labels === undefined) return;
     byId("samples").replaceChildren(...names.map((name, i) => this.#sample(name, strip, i / (names.length - 1))));
     byId("footer-samples").textContent = text("footer.samples", { credits: listed(names.map((name) => text(`sample.${name}.by`))) });

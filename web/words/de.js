@@ -12,6 +12,9 @@ export const words = {
   "page.classes": "Alle {count} Klassen ansehen",
   "page.lead": "Zeig ihm ein Foto. Ein kleines neuronales Netz sagt, wie sicher es ist und wohin es geschaut hat.",
 
+  "example.note": "Das ist ein Beispiel: Wo es glüht, hat das Netz hingeschaut.",
+  "example.open": "Das Beispiel öffnen. {name}: {answer}",
+
   "choose.title": "Dein Foto",
   "choose.files": "Fotos wählen",
   "choose.camera": "Foto aufnehmen",

@@ -13,6 +13,9 @@ export const words = {
   "page.classes": "See all {count} classes",
   "page.lead": "Show it a photo. A small neural network says how sure it is, and where it looked.",
 
+  "example.note": "This is an example: the glow is where the network looked.",
+  "example.open": "Open the example. {name}: {answer}",
+
   "choose.title": "Your photo",
   "choose.files": "Choose photos",
   "choose.camera": "Take a photo",
