@@ -56,11 +56,17 @@ class Page {
     if (!files.length) return;
     this.hint("");
     this.#example?.then((example) => example.stop(), () => {});
+    this.#loadModel();
     try {
       (await this.session()).ask(files);
     } catch {
       this.hint(text(navigator.onLine ? "problem.part" : "problem.part.offline"));
     }
+  }
+
+  /** Where this device answers, its model comes while the photo is read: nobody waits for one after the other. */
+  #loadModel() {
+    if (this.place.where === "browser") this.place.load().catch(() => {});
   }
 
   hint(message) {
@@ -91,8 +97,11 @@ class Page {
     addEventListener("paste", (event) => this.#paste(event));
     this.#listenForDrops();
     // Somebody is about to choose: what comes next may come now.
-    for (const sign of ["pointerdown", "keydown", "dragenter"])
-      addEventListener(sign, () => this.session().catch(() => {}), { once: true, passive: true });
+    const soon = () => {
+      this.session().catch(() => {});
+      if (!navigator.connection?.saveData) this.#loadModel();
+    };
+    for (const sign of ["pointerdown", "keydown", "dragenter"]) addEventListener(sign, soon, { once: true, passive: true });
   }
 
   #listenForDrops() {
