@@ -5,9 +5,10 @@
     python -m tests.web.device_speed --cpu 4         on a processor four times as slow
 
 A visit starts with an empty cache. The first answer counts from the choice of the photo, with nothing of the runtime
-and the model loaded yet, to the words on the page: download from localhost, compiling, starting, reading the photo, running
-the network, and a second look where the answer asks for one. Prints the median and the range in milliseconds, and where
-the time of the first one goes.
+and the model loaded yet, to the words on the page: download from localhost, compiling, starting, reading the photo,
+running the network, and a second look where the answer asks for one. With --dialog the button has been pressed before:
+that is when the page begins to load the model. Prints the median and the range in milliseconds. To compare checkouts
+run it in both by turns: on a busy machine the figures of one run alone say little.
 """
 
 import argparse
