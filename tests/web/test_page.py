@@ -114,6 +114,30 @@ def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:
     assert announced == needed
 
 
+def test_every_name_that_a_script_imports_is_exported() -> None:
+    """Also of those that are loaded later, and of those that only tests import."""
+    tests = Path(__file__).parent / "unit"
+    scripts = {**{WEB / name: script for name, script in SCRIPTS.items()}}
+    scripts |= {path: path.read_text(encoding="utf-8") for path in tests.glob("*.js")}
+    found = 0
+    for path, script in scripts.items():
+        wanted = re.findall(r'import \{([^}]+)\} from "(\.[^"]+)"', script)
+        wanted += re.findall(r'const \{ ([^}]+) \} = await import\("(\.[^"$]+)"\)', script)
+        for names, address in wanted:
+            source = (path.parent / address).resolve()
+            exported = set(
+                re.findall(
+                    r"^export (?:async )?(?:const|function\*?|class|async function\*?) (\w+)",
+                    source.read_text(encoding="utf-8"),
+                    re.MULTILINE,
+                )
+            )
+            asked = {name.split(" as ")[0].strip() for name in names.split(",") if name.strip()}
+            found += len(asked)
+            assert asked <= exported, (path.name, source.name)
+    assert found > 100
+
+
 def test_every_script_is_short() -> None:
     """One reason to change a file, and a file that can be read at once."""
     long = {name: script.count("\n") for name, script in SCRIPTS.items() if name not in LANGUAGES}
