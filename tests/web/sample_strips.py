@@ -38,7 +38,7 @@ def _square(name: str) -> Image.Image:
     left, top = (width - side) / 2, (height - side) / 2
     if name in CUTS:
         left, top, side = CUTS[name][0] * width, CUTS[name][1] * height, round(CUTS[name][2] * side)
-    box = tuple(round(edge) for edge in (left, top, left + side, top + side))
+    box = (round(left), round(top), round(left + side), round(top + side))
     return photo.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=box)
 
 

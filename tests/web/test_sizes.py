@@ -71,8 +71,10 @@ def test_a_part_is_dragged_with_a_finger_or_a_mouse(world: World, visit: Visit, 
     page.get_by_role("button", name="Ask about a part").click()
     page.locator("#photo").scroll_into_view_if_needed()
     box = page.locator("#photo").bounding_box()
-    at = lambda x, y: (box["x"] + box["width"] * x, box["y"] + box["height"] * y)  # noqa: E731
-    _drag(page, at(0.1, 0.1), at(0.6, 0.9), touch=bool(size.get("has_touch")))
+    start, end = (
+        (box["x"] + box["width"] * x, box["y"] + box["height"] * y) for x, y in ((0.1, 0.1), (0.6, 0.9))
+    )
+    _drag(page, start, end, touch=bool(size.get("has_touch")))
     _fits(page)
     page.get_by_role("button", name="Ask about this part").click()
     page.wait_for_function("() => document.getElementById('photo-name').textContent === 'chelsea part.jpg'")
