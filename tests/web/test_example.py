@@ -163,6 +163,8 @@ def test_an_example_opens_with_its_whole_answer_and_comes_back_after_starting_ov
     page.wait_for_selector(ANSWERED)
     assert page.inner_text("#photo-name") == "chelsea.jpg"
     assert not page.locator("#example").is_visible()
+    # Question and example leave no gap where they were.
+    assert page.locator(".choose").bounding_box()["y"] < 80
     choose_cat(page)
     page.get_by_role("button", name="Clear").click()
     page.wait_for_selector("#example")
