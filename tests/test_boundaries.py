@@ -57,7 +57,7 @@ ROOMS = (
         "_security",
     ),
     ("_settings", "_classifier", "_requests"),
-    ("_observe.metrics", "_observe.exposition", "_observe.tracing"),
+    ("_observe.metrics", "_observe.exposition", "_observe.processes", "_observe.tracing"),
     ("_many",),
     ("_answers", "_openapi"),
     ("_service",),

@@ -73,17 +73,17 @@ def _metrics(host: str, settings: Settings, workers: int) -> Iterator[None]:
         yield
         return
     try:
-        from api._observe import exposition
+        from api._observe import exposition, processes
     except ImportError as error:
         raise CommandError(
             "METRICS_PORT: metrics need a package that is not installed: pip install -r requirements-operate.txt"
         ) from error
     with contextlib.ExitStack() as stack:
         if workers > 1:
-            registry = stack.enter_context(exposition.of_several_processes(_children))
+            registry = stack.enter_context(processes.of_several_processes(_children))
         else:
             registry = _app().state.metrics.registry
-            exposition.of_one_process(registry)
+            processes.of_one_process(registry)
         server = exposition.expose(registry, host, settings.metrics_port, settings.metrics_key)
         stack.callback(server.shutdown)
         yield

@@ -1,27 +1,23 @@
 """Where Prometheus finds the metrics: a port of their own, with a thread of its own.
 
-So a scrape is answered while the event loop is busy, and nobody who may predict can ask for it. Whoever reaches the
-port may hold a few connections for a few seconds, and no more.
+So a scrape is answered while the event loop is busy, and nobody who may use the service can ask for it. Whoever reaches
+the port may hold a few connections for a few seconds, and no more.
+
+The classifier, feedback and the writer have this very file each, because each is built alone; a test compares them.
 """
 
-import contextlib
 import hmac
-import os
-import tempfile
+import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 _CONNECTIONS = 8
 _PATIENCE_S = 2
-_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -80,54 +76,9 @@ def guarded(registry: CollectorRegistry, key: str | None) -> App:
 
 def expose(registry: CollectorRegistry, host: str, port: int, key: str | None) -> _Server:
     """Answers scrapes in a thread from now on. Raises OSError where nothing can listen there."""
-    _Server.address_family = _family(host)
-    server = _Server((host, port), _Handler)
+    # As an attribute of a class made here: two servers of one process may listen on different kinds of addresses.
+    kind = type("_Bound", (_Server,), {"address_family": socket.AF_INET6 if ":" in host else socket.AF_INET})
+    server: _Server = kind((host, port), _Handler)
     server.set_app(guarded(registry, key))
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
-
-
-def _family(host: str) -> Any:
-    import socket
-
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
-
-
-def of_one_process(registry: CollectorRegistry) -> None:
-    """Adds this process's own memory, processor time and open files."""
-    ProcessCollector(registry=registry)
-
-
-@contextlib.contextmanager
-def of_several_processes(pids: Callable[[], list[int]]) -> Iterator[CollectorRegistry]:
-    """The registry of a parent whose children count: started in this block, they find the folder in the environment."""
-    with tempfile.TemporaryDirectory(prefix="purrdict-metrics-", ignore_cleanup_errors=True) as folder:
-        os.environ[_MULTIPROCESS] = folder
-        registry = CollectorRegistry()
-        registry.register(_Living(registry, folder, pids))
-        yield registry
-
-
-class _Living:
-    """The children's counts, without the gauges of those that have ended; and what all processes take together."""
-
-    def __init__(self, registry: CollectorRegistry, folder: str, pids: Callable[[], list[int]]) -> None:
-        self._folder, self._pids = folder, pids
-        self._counts = MultiProcessCollector(None, folder)  # type: ignore[no-untyped-call]
-
-    def collect(self) -> Iterator[Metric]:
-        living = self._pids()
-        for path in Path(self._folder).glob("gauge_live*.db"):
-            if (pid := int(path.stem.rpartition("_")[2])) not in living:
-                mark_process_dead(pid, self._folder)  # type: ignore[no-untyped-call]
-        yield from self._counts.collect()  # type: ignore[no-untyped-call]
-        memory = cpu = 0.0
-        for pid in (os.getpid(), *living):
-            with contextlib.suppress(OSError):  # it has ended
-                pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-                fields = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2].split()
-                memory += pages * os.sysconf("SC_PAGE_SIZE")
-                cpu += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        yield GaugeMetricFamily("process_resident_memory_bytes", "Memory of all processes.", memory)
-        yield CounterMetricFamily("process_cpu_seconds", "Processor time of all living processes.", cpu)
-        yield GaugeMetricFamily("purrdict_workers", "Processes that answer.", float(len(living)))
