@@ -227,7 +227,8 @@ def test_services_and_the_ingress_lead_to_pods_that_there_are(folder: str, docum
 
 def test_addresses_in_the_settings_are_those_of_services_here(documents: list[Document]) -> None:
     services = {
-        f"http://{name}:{one['spec']['ports'][0]['port']}" for name, one in of_kind(documents, "Service").items()
+        f"http://{name}:{one['spec']['ports'][0]['port']}"
+        for name, one in of_kind(documents, "Service").items()
     }
     for name, _, container in pods(documents):
         for variable, value in config_of(documents, container).items():
@@ -269,7 +270,9 @@ def test_scaling_and_disruption_leave_the_service_answering(documents: list[Docu
 
 def test_pods_have_the_time_to_answer_what_they_began(documents: list[Document]) -> None:
     for name, pod, container in pods(documents):
-        (paused,) = re.findall(r"(\d{4}|\d)\)", " ".join(container["lifecycle"]["preStop"]["exec"]["command"]))
+        (paused,) = re.findall(
+            r"(\d{4}|\d)\)", " ".join(container["lifecycle"]["preStop"]["exec"]["command"])
+        )
         pause = int(paused) / (1000 if len(paused) == 4 else 1)
         assert container["lifecycle"]["preStop"]["exec"]["command"][0] == image(name).command[0]
         assert pod["terminationGracePeriodSeconds"] > pause + 20
@@ -298,5 +301,3 @@ def test_what_prometheus_is_told_is_what_the_pods_declare(documents: list[Docume
         assert template["metadata"]["annotations"]["prometheus.io/port"] == str(ports["metrics"]), name
         static = (ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8")
         assert f"{name}:{ports['metrics']}" in static
-
-

@@ -45,7 +45,10 @@ def queries() -> dict[str, str]:
 
 @pytest.mark.operate
 def test_promtool_understands_the_configuration_and_the_rules() -> None:
-    for arguments in (("check", "config", "--syntax-only", "prometheus.yml"), ("check", "rules", "rules.yml")):
+    for arguments in (
+        ("check", "config", "--syntax-only", "prometheus.yml"),
+        ("check", "rules", "rules.yml"),
+    ):
         result = promtool(*arguments)
         print(result.stdout)
         assert result.returncode == 0, result.stdout + result.stderr
@@ -134,7 +137,9 @@ def test_every_metric_is_explained_and_every_alert_too(cat_jpeg: bytes) -> None:
     ours = {name for name in scraped(cat_jpeg) if not name.startswith("process_")}
     families = {re.sub(r"_(bucket|sum|count)$", "", name) for name in ours}
     assert {name for name in families if f"`{name}`" not in page} == set()
-    assert {rule["alert"] for rule in rules() if "alert" in rule and f"`{rule['alert']}`" not in page} == set()
+    assert {
+        rule["alert"] for rule in rules() if "alert" in rule and f"`{rule['alert']}`" not in page
+    } == set()
 
 
 def test_the_dashboard_can_be_imported_anywhere() -> None:
@@ -144,7 +149,9 @@ def test_the_dashboard_can_be_imported_anywhere() -> None:
         if panel["type"] == "row":
             continue
         assert panel["targets"], panel["title"]
-        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}, "nobody's own"
+        assert {target["datasource"]["uid"] for target in panel["targets"]} == {"${datasource}"}, (
+            "nobody's own"
+        )
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
     cells = [
@@ -157,7 +164,9 @@ def test_the_dashboard_can_be_imported_anywhere() -> None:
 
 
 @pytest.mark.operate
-def test_a_real_prometheus_scrapes_the_service_and_evaluates_the_rules(cat_jpeg: bytes, tmp_path: Path) -> None:
+def test_a_real_prometheus_scrapes_the_service_and_evaluates_the_rules(
+    cat_jpeg: bytes, tmp_path: Path
+) -> None:
     import time
 
     import httpx
@@ -198,7 +207,11 @@ def test_a_real_prometheus_scrapes_the_service_and_evaluates_the_rules(cat_jpeg:
             return []
 
         deadline = time.monotonic() + 60
-        for query in ("up == 1", 'purrdict_predictions_total{label="cat",recognized="true"} > 0', "purrdict:card"):
+        for query in (
+            "up == 1",
+            'purrdict_predictions_total{label="cat",recognized="true"} > 0',
+            "purrdict:card",
+        ):
             while not (found := ask(query)):
                 httpx.post(f"{api.url}/predict", files={"file": cat_jpeg}, trust_env=False)
                 assert time.monotonic() < deadline, f"never: {query}"
@@ -211,5 +224,3 @@ def test_the_tools_are_named_where_they_are_missing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("CI", "true")
     with pytest.raises(pytest.fail.Exception, match="promtool"):
         promtool("--version")
-
-
