@@ -12,7 +12,7 @@ import urllib.request
 from pathlib import Path
 
 from benchmarks import _house
-from benchmarks._collector import Collector, tree
+from benchmarks._collector import Collector, Spans, tree
 from benchmarks._measure import Client, Sample, difference, form, in_turns, photo, resident_kb
 from benchmarks._report import Row
 
@@ -51,19 +51,19 @@ def _show(stack: contextlib.ExitStack, collector: Collector, data: bytes) -> Non
         except RuntimeError as error:
             print(f"  without the gateway: {error}")
             door = api
-        names = [f"purrdict-{name}" for name in services]
         answer = json.loads(Client(door.port).send(form(data)))
         print(f"\nOne photo: {answer['prediction']}, {answer['confidence']:.1%}\n")
         if "feedback" in services:
             _give_feedback(door if door is not api else services["feedback"], answer)
-        spans = collector.wait(
-            lambda found: (
-                {span.service for span in found} >= set(names)
-                and {"infer", *(["store feedback"] if "feedback" in services else [])}
-                <= {span.name for span in found}
-            )
-        )
-        wanted = {span.trace_id for span in spans if span.name in ("infer", "store feedback")}
+        last = {"infer", *(["store feedback"] if "feedback" in services else [])}
+
+        def whole(spans: Spans) -> bool:
+            ends = [span for span in spans if span.name in last]
+            # The first span of a trace is the door's, which ends last.
+            begun = {span.trace_id for span in spans if span.service == f"purrdict-{list(services)[-1]}" or door is api}
+            return {span.name for span in ends} == last and {span.trace_id for span in ends} <= begun
+
+        wanted = {span.trace_id for span in collector.wait(whole) if span.name in last}
         for trace_id in sorted(wanted):
             mine = [span for span in collector.spans if span.trace_id == trace_id]
             (request_id, *_) = (
