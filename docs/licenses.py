@@ -1,6 +1,7 @@
 """Lists the licences of everything that is deployed: python docs/licenses.py writes docs/LICENSES.md.
 
-It lists the packages of requirements.txt and requirements-serve.txt, and the third-party files in this repository.
+It lists the packages of requirements.txt, requirements-serve.txt and requirements-operate.txt, and the third-party
+files in this repository.
 Versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
 """
 
@@ -13,7 +14,7 @@ from packaging.markers import Marker
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "LICENSES.md"
-REQUIREMENTS = ("requirements.txt", "requirements-serve.txt")
+REQUIREMENTS = ("requirements.txt", "requirements-serve.txt", "requirements-operate.txt")
 
 # Third-party files in this repository, by folder: name, licence, and the file with its text.
 WEB = {

@@ -108,6 +108,7 @@ def running_server(
     command: Sequence[str] = API,
     port: int | None = None,
     preexec_fn: Callable[[], None] | None = None,
+    workers: int = 1,
     **settings: str,
 ) -> Iterator[Server]:
     """Starts the server with these settings, waits until it answers, and ends it afterwards.
@@ -117,7 +118,7 @@ def running_server(
     port = port or free_port()
     with log_path.open("a") as log:
         process = subprocess.Popen(
-            [*command, "serve", "--port", str(port)],
+            [*command, "serve", "--port", str(port), *(["--workers", str(workers)] if workers > 1 else [])],
             cwd=ROOT,
             env=clean_environment(**settings),
             stdout=log,

@@ -60,7 +60,9 @@ def _breaks(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
         for other in _others(node, statement):
             _put(field, index, other)
             # A statement that was taken out leaves `pass`.
-            after = "pass" if isinstance(other, ast.Pass) else _head(other if node is statement else statement)
+            after = (
+                "pass" if isinstance(other, ast.Pass) else _head(other if node is statement else statement)
+            )
             if after != before:
                 yield statement, f"{before} → {after}"
             _put(field, index, node)
@@ -97,7 +99,9 @@ def _is_for_the_reader(node: ast.AST) -> bool:
 
 def _others(node: ast.AST, statement: ast.stmt) -> Iterator[ast.AST]:
     match node:
-        case ast.Expr(ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break():
+        case (
+            ast.Expr(ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break()
+        ):
             yield ast.Pass()
         case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
             yield ast.Pass()
@@ -172,7 +176,9 @@ def _lines(statement: ast.stmt, tree: ast.Module) -> tuple[int, ...]:
         used = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in wanted}
         return (statement.lineno, *sorted(used - {statement.lineno}))
     body = getattr(statement, "body", None)
-    end = body[0].lineno - 1 if isinstance(body, list) and body else (statement.end_lineno or statement.lineno)
+    end = (
+        body[0].lineno - 1 if isinstance(body, list) and body else (statement.end_lineno or statement.lineno)
+    )
     return tuple(range(statement.lineno, max(end, statement.lineno) + 1))
 
 
