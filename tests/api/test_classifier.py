@@ -113,8 +113,12 @@ def test_a_photo_that_is_not_recognized_shows_nothing_and_is_not_looked_at_again
     assert one.heatmap is not None
 
 
-def test_a_score_of_exactly_the_threshold_is_recognized_at_both_looks(load: Callable[..., Classifier]) -> None:
-    scores = [each.recognized_score for each in load(colours()).predict(np.stack([photo(16, 16), photo(8, 8)]))]
+def test_a_score_of_exactly_the_threshold_is_recognized_at_both_looks(
+    load: Callable[..., Classifier],
+) -> None:
+    scores = [
+        each.recognized_score for each in load(colours()).predict(np.stack([photo(16, 16), photo(8, 8)]))
+    ]
     assert scores == [1.0, 0.5]
     (half,) = load(colours()).predict(photo(8, 8)[None])
     assert half.recognized
@@ -212,7 +216,9 @@ def test_threads_are_as_many_as_the_processors_that_may_be_used(
     started = []
     session = onnxruntime.InferenceSession
     monkeypatch.setattr(
-        onnxruntime, "InferenceSession", lambda *given, **more: started.append(given[1]) or session(*given, **more)
+        onnxruntime,
+        "InferenceSession",
+        lambda *given, **more: started.append(given[1]) or session(*given, **more),
     )
     load(colours())
     assert started[0].intra_op_num_threads == 2

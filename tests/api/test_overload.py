@@ -61,7 +61,9 @@ def test_a_photo_too_many_is_told_to_come_back_and_the_next_one_is_answered(
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_bytes_too_many_in_all_requests_together_are_refused(app: InProcess, cat_jpeg: bytes, path: str) -> None:
+def test_bytes_too_many_in_all_requests_together_are_refused(
+    app: InProcess, cat_jpeg: bytes, path: str
+) -> None:
     def send() -> httpx.Response:
         return batch(app, cat_jpeg) if path == "/predict/batch" else app.post(path, files={"file": cat_jpeg})
 
@@ -114,10 +116,15 @@ def test_the_milliseconds_of_a_batch_are_those_of_its_photos_together(
     ticks = iter(range(100))
     monkeypatch.setattr(_service, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
     response = batch(app, b"a", b"b")
-    assert "decode;dur=600.50, resize;dur=8001.00, infer;dur=1000.00, total;dur=" in response.headers["Server-Timing"]
+    assert (
+        "decode;dur=600.50, resize;dur=8001.00, infer;dur=1000.00, total;dur="
+        in response.headers["Server-Timing"]
+    )
     assert response.json()["processing_time_ms"] == 600.5 + 8_001 + 1_000
     one = app.post("/predict", content=b"a", headers=JPEG)
-    assert "decode;dur=300.25, resize;dur=4000.50, infer;dur=1000.00, total;dur=" in one.headers["Server-Timing"]
+    assert (
+        "decode;dur=300.25, resize;dur=4000.50, infer;dur=1000.00, total;dur=" in one.headers["Server-Timing"]
+    )
     assert one.json()["processing_time_ms"] == 5_300.75
 
 
@@ -169,9 +176,15 @@ def run(middleware: Any, kind: str = "http", **scope: Any) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("kind", "begun", "error"),
-    [("http", True, RuntimeError()), ("lifespan", False, RuntimeError()), ("http", False, ClientDisconnect())],
+    [
+        ("http", True, RuntimeError()),
+        ("lifespan", False, RuntimeError()),
+        ("http", False, ClientDisconnect()),
+    ],
 )
-def test_where_no_answer_can_be_given_a_failure_is_passed_on(kind: str, begun: bool, error: Exception) -> None:
+def test_where_no_answer_can_be_given_a_failure_is_passed_on(
+    kind: str, begun: bool, error: Exception
+) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if begun:
             await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -185,7 +198,9 @@ def test_where_no_answer_can_be_given_a_failure_is_passed_on(kind: str, begun: b
 # --- the log
 
 
-def logged(capsys: pytest.CaptureFixture[str], app: Any, level: str = "INFO", **scope: Any) -> list[dict[str, Any]]:
+def logged(
+    capsys: pytest.CaptureFixture[str], app: Any, level: str = "INFO", **scope: Any
+) -> list[dict[str, Any]]:
     _requests.configure_logging(level)
     run(RequestMiddleware(app, SecurityHeaders(())), **scope)
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -206,7 +221,12 @@ def test_a_client_that_left_is_in_the_log_with_its_own_status(capsys: pytest.Cap
 def test_a_line_tells_the_timings_and_what_was_found(capsys: pytest.CaptureFixture[str]) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         record = _requests.record_of(scope)
-        record.timings, record.photos, record.prediction, record.recognized = {"infer": 3.14159}, 1, "cat", False
+        record.timings, record.photos, record.prediction, record.recognized = (
+            {"infer": 3.14159},
+            1,
+            "cat",
+            False,
+        )
         await send({"type": "http.response.start", "status": 201, "headers": []})
 
     (line,) = logged(capsys, app, route=SimpleNamespace(path="/predict"))

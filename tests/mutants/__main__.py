@@ -37,7 +37,9 @@ WANTED = 0.9
 def main() -> int:
     arguments = _arguments()
     paths = [path for name in arguments.paths for path in _files(name)]
-    mutants = [mutant for path in paths for mutant in mutants_of(path, (ROOT / path).read_text(encoding="utf-8"))]
+    mutants = [
+        mutant for path in paths for mutant in mutants_of(path, (ROOT / path).read_text(encoding="utf-8"))
+    ]
     mutants, listed = _without_equivalent(mutants)
     before: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.again:
@@ -69,17 +71,30 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         "python3 dev.py mutants", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("paths", nargs="*", default=TARGETS, help="files or folders; default: all that is wanted")
+    parser.add_argument(
+        "paths", nargs="*", default=TARGETS, help="files or folders; default: all that is wanted"
+    )
     parser.add_argument("--sample", type=int, help="try only so many, drawn with --seed")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--minutes", type=float, default=600, help="stop after so many, with a table of what was tried")
+    parser.add_argument(
+        "--minutes", type=float, default=600, help="stop after so many, with a table of what was tried"
+    )
     parser.add_argument("--again", action="store_true", help="only those that survived when last tried")
     parser.add_argument("--jobs", type=int, default=2, help="how many at the same time (default: 2)")
-    parser.add_argument("--budget", type=float, default=10, help="seconds of tests for each break (default: 10)")
-    parser.add_argument("--tests", nargs="+", help="files or folders of tests (default: all that run in one process)")
-    parser.add_argument("--at-least", type=float, default=0.0, help="fail if a smaller share is noticed, 0 to 1")
     parser.add_argument(
-        "--changed", nargs="*", metavar="TESTS", help="use the last record of which tests run which line, with these anew"
+        "--budget", type=float, default=10, help="seconds of tests for each break (default: 10)"
+    )
+    parser.add_argument(
+        "--tests", nargs="+", help="files or folders of tests (default: all that run in one process)"
+    )
+    parser.add_argument(
+        "--at-least", type=float, default=0.0, help="fail if a smaller share is noticed, 0 to 1"
+    )
+    parser.add_argument(
+        "--changed",
+        nargs="*",
+        metavar="TESTS",
+        help="use the last record of what runs which line, with these anew",
     )
     return parser.parse_args()
 
@@ -99,10 +114,10 @@ def _without_equivalent(mutants: list[Mutant]) -> tuple[list[Mutant], Counter[st
     entries = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
     starts = [(path, one) for path, listed in entries.items() for one in listed]
     hidden = {m for m in mutants for path, start in starts if m.path == path and m.change.startswith(start)}
-    unknown = [start for path, start in starts if not any(m.path == path and m.change.startswith(start) for m in mutants)
-               and any(m.path == path for m in mutants)]  # fmt: skip
-    for start in unknown:
-        print(f"warning: {EQUIVALENT.name} lists what is no break any more: {start}", file=sys.stderr)
+    for path, start in starts:
+        changes = [mutant.change for mutant in mutants if mutant.path == path]
+        if changes and not any(change.startswith(start) for change in changes):
+            print(f"warning: {EQUIVALENT.name} lists what is no break any more: {start}", file=sys.stderr)
     return [m for m in mutants if m not in hidden], Counter(m.path for m in hidden)
 
 

@@ -56,7 +56,18 @@ def _end_group(leader: int) -> None:
 
 
 def _run(tests: list[str]) -> int:
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no", "--no-header", "-W", "ignore"]
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--tb=no",
+        "--no-header",
+        "-W",
+        "ignore",
+    ]
     # A break is mostly noticed by the first few tests: the files of the others need not be collected then.
     for some in (tests[:6], tests[6:40], tests[40:]):
         try:

@@ -1,4 +1,4 @@
-"""Runs the tests against one break after another, several at a time, each in a forked process and a copy of the tree."""
+"""Runs the tests against one break after another, several at a time, each in a copy of the tree."""
 
 import json
 import os
@@ -36,7 +36,9 @@ def prepare(
             if (root / name).is_file():
                 (tree / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(root / name, tree / name)
-        subprocess.run([sys.executable, "-m", "compileall", "-q", "api", "export", "tests"], cwd=tree, check=False)
+        subprocess.run(
+            [sys.executable, "-m", "compileall", "-q", "api", "export", "tests"], cwd=tree, check=False
+        )
     parts = sorted({path.split("/")[0] for path in paths})
     to = build / f"coverage-{'-'.join(parts)}.json"
     if changed is None or not to.exists():

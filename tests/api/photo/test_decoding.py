@@ -24,7 +24,9 @@ def grey() -> Image.Image:
     return Image.fromarray(np.tile(np.arange(0, 250, 5, dtype=np.uint8), (40, 1)))
 
 
-def test_the_decoders_of_the_readable_formats_are_loaded_before_the_first_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_decoders_of_the_readable_formats_are_loaded_before_a_photo(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     loaded = []
     monkeypatch.setattr(importlib, "import_module", loaded.append)
     monkeypatch.setattr(Image, "preinit", lambda: loaded.append("the usual ones"))
@@ -42,7 +44,9 @@ def test_what_must_be_decoded_whole_may_have_fewer_pixels_than_a_jpeg() -> None:
         if read:
             assert decode(data, SIZE, 8_000).width == width
         else:
-            with pytest.raises(ImageError, match=rf"{width} x 100 pixels; at most 0\.00[58] million") as caught:
+            with pytest.raises(
+                ImageError, match=rf"{width} x 100 pixels; at most 0\.00[58] million"
+            ) as caught:
                 decode(data, SIZE, 8_000)
             assert (caught.value.status, caught.value.damaged) == (413, False)
 
@@ -56,7 +60,9 @@ def test_a_picture_that_pillow_itself_calls_a_bomb_is_too_large_not_damaged(
     assert caught.value.status == 413
 
 
-def test_what_pillow_only_warns_of_is_read_in_silence(grey: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_pillow_only_warns_of_is_read_in_silence(
+    grey: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", grey.width * grey.height - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -185,7 +191,9 @@ def test_what_cannot_be_averaged_is_converted_and_all_else_is_left(image: Image.
     assert room._resizable(image).mode == mode
 
 
-@pytest.mark.parametrize(("mode", "wanted"), [("L", "RGBA"), ("RGB", "RGBA"), ("CMYK", "CMYK"), ("RGBA", "RGBA")])
+@pytest.mark.parametrize(
+    ("mode", "wanted"), [("L", "RGBA"), ("RGB", "RGBA"), ("CMYK", "CMYK"), ("RGBA", "RGBA")]
+)
 def test_a_colour_that_counts_as_transparent_becomes_transparency(mode: str, wanted: str) -> None:
     image = Image.new(mode, (4, 4), 0)
     image.info["transparency"] = 0 if mode == "L" else (0, 0, 0)

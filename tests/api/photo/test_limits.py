@@ -83,7 +83,7 @@ def test_a_progressive_jpeg_has_so_many_scans_and_no_more() -> None:
 
 def test_all_scans_together_walk_over_so_many_pixels_and_no_more() -> None:
     large = frame(0xC2, 20_000, 4_000)  # a tenth of the limit
-    assert 10 * 20_000 * 4_000 == limits.MAX_SCANNED_PIXELS
+    assert limits.MAX_SCANNED_PIXELS == 10 * 20_000 * 4_000
     assert jpeg(large, scan() * 10, END) is None
     assert jpeg(large, scan() * 11, END) == "too many scans"
     # One without an end is decoded twice.
@@ -149,13 +149,17 @@ def test_the_old_header_of_a_bmp_has_no_compression() -> None:
 WIDTH, LENGTH, STRIPS, TILES = 322, 323, 273, 324
 
 
-def tiff(*entries: tuple[int, int, int, bytes], order: str = "<", big: bool = False, more: bytes = b"") -> str | None:
+def tiff(
+    *entries: tuple[int, int, int, bytes], order: str = "<", big: bool = False, more: bytes = b""
+) -> str | None:
     """A TIFF of these entries: tag, type, count, and what stands in the place of the value; `more` lies behind them."""
     name = b"II" if order == "<" else b"MM"
     room = 8 if big else 4
     directory = struct.pack(order + ("Q" if big else "H"), len(entries))
     for tag, kind, count, value in entries:
-        directory += struct.pack(order + ("HHQ" if big else "HHI"), tag, kind, count) + value.ljust(room, b"\0")
+        directory += struct.pack(order + ("HHQ" if big else "HHI"), tag, kind, count) + value.ljust(
+            room, b"\0"
+        )
     head = struct.pack(order + ("HHHQ" if big else "HI"), *((43, 8, 0, 16) if big else (42, 8)))
     return excess("TIFF", name + head + directory + more, MAX_PIXELS)
 
@@ -173,8 +177,8 @@ def test_a_tiff_has_so_many_strips_or_tiles_and_no_more(tag: int, order: str, bi
 @pytest.mark.parametrize(("kind", "letter"), [(3, "H"), (4, "I"), (8, "H"), (9, "I"), (13, "I")])
 def test_a_tile_is_no_larger_than_a_picture_may_be(kind: int, letter: str, order: str, big: bool) -> None:
     def tile(width: int, length: int) -> str | None:
-        entries = [(tag, kind, 1, struct.pack(order + letter, side)) for tag, side in ((WIDTH, width), (LENGTH, length))]
-        return tiff(*entries, order=order, big=big)
+        sides = ((tag, struct.pack(order + letter, side)) for tag, side in ((WIDTH, width), (LENGTH, length)))
+        return tiff(*((tag, kind, 1, side) for tag, side in sides), order=order, big=big)
 
     assert tile(1_000, 1_000) is None
     assert tile(1_001, 1_000) == "too large tiles"
@@ -225,7 +229,9 @@ def test_the_pictures_in_an_avif_have_so_many_pixels(
     assert excess("AVIF", b"", MAX_PIXELS) == said
 
 
-def test_an_avif_in_which_no_picture_is_found_is_not_given_to_its_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_avif_in_which_no_picture_is_found_is_not_given_to_its_decoder(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(limits, "coded_pixels", lambda data: 0)
     with pytest.raises(IndexError):
         excess("AVIF", b"", MAX_PIXELS)

@@ -61,7 +61,10 @@ def ask(
     async def receive() -> Message:
         return messages.pop(0)
 
-    given = {"content-type": content_type, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    given = {
+        "content-type": content_type,
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
     scope = {"type": "http", "headers": [(name.encode(), value.encode()) for name, value in given.items()]}
     read = read_photos if many else read_photo
     return asyncio.run(read(Request(scope, receive), LIMIT, lambda count: None))
@@ -74,7 +77,10 @@ def refusal(*given: Any, **more: Any) -> tuple[int, str]:
 
 
 def form(*parts: tuple[str, bytes]) -> bytes:
-    return b"".join(b"--e\r\n" + head.encode() + b"\r\n\r\n" + data + b"\r\n" for head, data in parts) + b"--e--\r\n"
+    return (
+        b"".join(b"--e\r\n" + head.encode() + b"\r\n\r\n" + data + b"\r\n" for head, data in parts)
+        + b"--e--\r\n"
+    )
 
 
 def field(name: str) -> str:
@@ -130,7 +136,10 @@ def test_a_batch_has_so_many_photos_and_no_more() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(f"{__name__}.LIMIT", 100_000)
         assert ask(photos(32), MULTIPART, many=True) == [b"\0"] * 32
-        assert refusal(photos(33), MULTIPART, many=True) == (413, "The form has 33 photos; send at most 32 at once.")
+        assert refusal(photos(33), MULTIPART, many=True) == (
+            413,
+            "The form has 33 photos; send at most 32 at once.",
+        )
         assert refusal(photos(64), MULTIPART, many=True)[1].startswith("The form has 64 photos")
         said = (413, "The form has over 64 parts; send at most 32 photos at once.")
         assert refusal(photos(65), MULTIPART, many=True) == said
@@ -155,7 +164,9 @@ def test_a_form_without_the_photo_names_some_of_the_fields_that_it_has() -> None
 
 
 @pytest.mark.parametrize("control", [b"\0", b"\x1f", b"\x0b"])
-def test_without_a_file_name_control_characters_near_the_beginning_tell_a_file_from_text(control: bytes) -> None:
+def test_without_a_file_name_control_characters_near_the_beginning_tell_a_file_from_text(
+    control: bytes,
+) -> None:
     label = 'Content-Disposition: form-data; name="file"'
     assert ask([form((label, b"\t\n\r ~" + control))], MULTIPART)
     assert ask([form((label, b"a" * 511 + control))], MULTIPART)
