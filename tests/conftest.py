@@ -33,7 +33,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` a file's tests share a process, for its fixtures; those of export/, which train, one too."""
+    """With `--dist loadgroup` the tests of a file share a process, for its fixtures, and so do all that train."""
     if not config.pluginmanager.hasplugin("xdist"):
         return
     training = ROOT / "tests/export"

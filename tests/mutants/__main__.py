@@ -94,7 +94,7 @@ def _arguments() -> argparse.Namespace:
         "--changed",
         nargs="*",
         metavar="TESTS",
-        help="use the last record of which tests run which line, with these anew",
+        help="use the last record of what runs which line, with these anew",
     )
     return parser.parse_args()
 
@@ -114,10 +114,10 @@ def _without_equivalent(mutants: list[Mutant]) -> tuple[list[Mutant], Counter[st
     entries = tomllib.loads(EQUIVALENT.read_text(encoding="utf-8"))
     starts = [(path, one) for path, listed in entries.items() for one in listed]
     hidden = {m for m in mutants for path, start in starts if m.path == path and m.change.startswith(start)}
-    unknown = [start for path, start in starts if not any(m.path == path and m.change.startswith(start) for m in mutants)
-               and any(m.path == path for m in mutants)]  # fmt: skip
-    for start in unknown:
-        print(f"warning: {EQUIVALENT.name} lists what is no break any more: {start}", file=sys.stderr)
+    for path, start in starts:
+        changes = [mutant.change for mutant in mutants if mutant.path == path]
+        if changes and not any(change.startswith(start) for change in changes):
+            print(f"warning: {EQUIVALENT.name} lists what is no break any more: {start}", file=sys.stderr)
     return [m for m in mutants if m not in hidden], Counter(m.path for m in hidden)
 
 

@@ -57,7 +57,7 @@ def _breaks(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
     """(statement, what changes in it) of every break."""
     for statement, field, index, node in _places(tree):
         before = _head(statement)
-        for other in _others(node, statement):
+        for other in _others(node):
             _put(field, index, other)
             # A statement that was taken out leaves `pass`.
             after = (
@@ -97,7 +97,27 @@ def _is_for_the_reader(node: ast.AST) -> bool:
     return isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr)
 
 
-def _others(node: ast.AST, statement: ast.stmt) -> Iterator[ast.AST]:
+def _others(node: ast.AST) -> Iterator[ast.AST]:
+    """What may stand in the place of a node."""
+    if isinstance(node, ast.stmt):
+        yield from _other_statements(node)
+    elif isinstance(node, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.BinOp):
+        yield from _other_operators(node)
+    elif isinstance(node, ast.Constant):
+        yield from _other_values(node.value)
+    elif isinstance(node, ast.IfExp):
+        yield from _both_ways(node)
+    elif isinstance(node, ast.comprehension) and node.ifs:
+        yield _with(node, ifs=[])
+    elif isinstance(node, ast.Call):
+        if len(node.args) > 1:
+            yield _with(node, args=node.args[:-1])
+        for one in node.keywords:
+            if one.arg not in _UNSEEN_ARGUMENTS:
+                yield _with(node, keywords=[keyword for keyword in node.keywords if keyword is not one])
+
+
+def _other_statements(node: ast.stmt) -> Iterator[ast.AST]:
     match node:
         case (
             ast.Expr(ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break()
@@ -107,32 +127,38 @@ def _others(node: ast.AST, statement: ast.stmt) -> Iterator[ast.AST]:
             yield ast.Pass()
         case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
             yield ast.Return(ast.Constant(None))
-        case ast.If() | ast.IfExp():
-            yield from (_with(node, test=ast.Constant(value)) for value in (True, False))
-        case ast.comprehension(ifs=[_, *_]):
-            yield _with(node, ifs=[])
-        case ast.Compare(ops=[op]) if type(op) in _COMPARE:
-            yield _with(node, ops=[_COMPARE[type(op)]()])
-        case ast.Compare(ops=[first, *rest]):
-            yield _with(node, ops=[_COMPARE[type(first)](), *rest])
-            yield _with(node, ops=[first, *(_COMPARE[type(op)]() for op in rest)])
+        case ast.If():
+            yield from _both_ways(node)
+
+
+def _both_ways(node: ast.AST) -> Iterator[ast.AST]:
+    yield from (_with(node, test=ast.Constant(value)) for value in (True, False))
+
+
+def _other_operators(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
+        case ast.Compare(ops=ops):
+            for i, op in enumerate(ops):
+                yield _with(node, ops=[*ops[:i], _COMPARE[type(op)](), *ops[i + 1 :]])
         case ast.BoolOp(op=op):
             yield _with(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
         case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
             yield operand
         case ast.BinOp(op=op):
             yield _with(node, op=_ARITHMETIC[type(op)]())
-        case ast.Call(args=args, keywords=keywords):
-            if len(args) > 1:
-                yield _with(node, args=args[:-1])
-            yield from (_with(node, keywords=[k for k in keywords if k is not one])
-                        for one in keywords if one.arg not in _UNSEEN_ARGUMENTS)  # fmt: skip
-        case ast.Constant(value=bool() as value):
-            yield ast.Constant(not value)
-        case ast.Constant(value=int() | float() as value):
-            yield ast.Constant(value + 1 if isinstance(value, int) else value * 1.5 + 0.1)
-        case ast.Constant(value=str() | bytes() as value) if value and not _is_a_sentence(value):
-            yield ast.Constant(value + ("~" if isinstance(value, str) else b"~"))
+
+
+def _other_values(value: object) -> Iterator[ast.AST]:
+    if isinstance(value, bool):
+        yield ast.Constant(not value)
+    elif isinstance(value, int):
+        yield ast.Constant(value + 1)
+    elif isinstance(value, float):
+        yield ast.Constant(value * 1.5 + 0.1)
+    elif isinstance(value, str) and value and not _is_a_sentence(value):
+        yield ast.Constant(value + "~")
+    elif isinstance(value, bytes) and value and not _is_a_sentence(value):
+        yield ast.Constant(value + b"~")
 
 
 def _is_a_sentence(value: str | bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Runs the tests against one break after another, several at a time, each in a forked process and a copy of the tree."""
+"""Runs the tests against one break after another, several at a time, each in a copy of the tree."""
 
 import json
 import os

@@ -24,7 +24,7 @@ def grey() -> Image.Image:
     return Image.fromarray(np.tile(np.arange(0, 250, 5, dtype=np.uint8), (40, 1)))
 
 
-def test_the_decoders_of_the_readable_formats_are_loaded_before_the_first_photo(
+def test_the_decoders_of_the_readable_formats_are_loaded_before_a_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     loaded = []

@@ -83,7 +83,7 @@ def test_a_progressive_jpeg_has_so_many_scans_and_no_more() -> None:
 
 def test_all_scans_together_walk_over_so_many_pixels_and_no_more() -> None:
     large = frame(0xC2, 20_000, 4_000)  # a tenth of the limit
-    assert 10 * 20_000 * 4_000 == limits.MAX_SCANNED_PIXELS
+    assert limits.MAX_SCANNED_PIXELS == 10 * 20_000 * 4_000
     assert jpeg(large, scan() * 10, END) is None
     assert jpeg(large, scan() * 11, END) == "too many scans"
     # One without an end is decoded twice.
@@ -177,11 +177,8 @@ def test_a_tiff_has_so_many_strips_or_tiles_and_no_more(tag: int, order: str, bi
 @pytest.mark.parametrize(("kind", "letter"), [(3, "H"), (4, "I"), (8, "H"), (9, "I"), (13, "I")])
 def test_a_tile_is_no_larger_than_a_picture_may_be(kind: int, letter: str, order: str, big: bool) -> None:
     def tile(width: int, length: int) -> str | None:
-        entries = [
-            (tag, kind, 1, struct.pack(order + letter, side))
-            for tag, side in ((WIDTH, width), (LENGTH, length))
-        ]
-        return tiff(*entries, order=order, big=big)
+        sides = ((tag, struct.pack(order + letter, side)) for tag, side in ((WIDTH, width), (LENGTH, length)))
+        return tiff(*((tag, kind, 1, side) for tag, side in sides), order=order, big=big)
 
     assert tile(1_000, 1_000) is None
     assert tile(1_001, 1_000) == "too large tiles"

@@ -23,7 +23,7 @@ if not all(importlib.util.find_spec(module) for module in _NEEDED):
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Where the long tests are left out anyway, no process need import PyTorch, which takes seconds, to find them."""
-    return "not long" in config.option.markexpr and collection_path.name != "test_needs.py" or None
+    return ("not long" in config.option.markexpr and collection_path.name != "test_needs.py") or None
 
 
 @pytest.hookimpl(tryfirst=True)
