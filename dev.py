@@ -3,6 +3,7 @@
     python3 dev.py serve            the classifier and its page on http://127.0.0.1:8000
     python3 dev.py test             the default tests
     python3 dev.py train PHOTOS     a model of your own classes: trained, measured and published in a minute
+    python3 dev.py mutants          breaks the code on purpose and counts what no test notices; takes hours
     python3 dev.py feedback         what people correct, kept: http://127.0.0.1:8001/feedback/owner/
     python3 dev.py install          only creates the environment of the tests
 
@@ -38,11 +39,12 @@ TOOLS = [
 # Command → the install steps, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
-    # A file's tests share its fixtures, so they stay in one process.
-    "test": ([OPERATED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
+    # Tests that share fixtures stay in one process (tests/conftest.py).
+    "test": ([OPERATED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadgroup"]),
     # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "feedback": ([FEEDBACK], ["-m", "services.feedback", "serve"]),
+    "mutants": ([OPERATED, TOOLS], ["-m", "tests.mutants"]),
     "install": ([OPERATED, TOOLS], ["-c", "pass"]),
 }
 

@@ -1,4 +1,4 @@
-"""How much a process takes on at once: beyond it a client is told to come back, instead of everybody waiting for ever.
+"""Admission control: how much a process accepts at once. Beyond that a client is told to come back later.
 
 Uploads are held in memory, so their bytes are counted together; predictions wait for a processor, so the photos that
 wait are counted too. A client that drips its upload holds only the bytes it has sent: it can't keep others out.
@@ -16,7 +16,7 @@ RETRY_AFTER_S = 2
 
 
 class OverloadError(Exception):
-    """The process has enough to do; the request was not looked at and may be sent again.
+    """The process is overloaded; the request was not processed and may be sent again.
 
     `reason` is `photos_waiting` or `bytes_held`.
     """
@@ -27,7 +27,7 @@ class OverloadError(Exception):
 
 
 class Admission:
-    """What one process holds and has to do, and what more it takes on.
+    """Counts the bytes that a process holds and the photos that wait, and refuses more than the limits.
 
     `watch` is told the bytes and the photos whenever they have changed.
     """

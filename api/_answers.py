@@ -55,12 +55,12 @@ class Heatmap(_Answer):
 
     @classmethod
     def of(cls, prediction: Prediction) -> Self | None:
-        """The map of this prediction; None where none was asked for."""
+        """The map of this prediction; None if it was not asked for."""
         return None if prediction.heatmap is None else cls._made(prediction.label, prediction.heatmap)
 
     @classmethod
     def of_all(cls, prediction: Prediction) -> list[Self] | None:
-        """The maps of all labels present, where they are several; else None."""
+        """One map for each label present, if there are several; else None."""
         if len(prediction.heatmaps) < 2:
             return None
         return [cls._made(*pair) for pair in zip(prediction.present, prediction.heatmaps, strict=True)]
@@ -96,7 +96,7 @@ class Answer(_Answer):
 
     @classmethod
     def of(cls, prediction: Prediction, **more: Any) -> Self:
-        """This prediction as clients are told; `more` are the fields that a kind of answer has beside it."""
+        """The answer for this prediction; `more` are the further fields of this kind of answer."""
         return cls(
             prediction=prediction.label,
             confidence=round(prediction.confidence, 6),
@@ -141,7 +141,7 @@ class BatchAnswer(_Answer):
 
     @classmethod
     def of(cls, results: Sequence[Prediction | ImageError], **more: Any) -> Self:
-        """What became of each photo, in their order."""
+        """The answer or error for each photo, in their order."""
         return cls(results=[_item(index, result) for index, result in enumerate(results)], **more)
 
 
@@ -208,7 +208,7 @@ class ModelInfo(_Answer):
 
     @classmethod
     def of(cls, model: Model | None) -> Self:
-        """What is published of this model."""
+        """The published metadata of this model."""
         metadata = model.metadata if model else {}
         size = metadata.get("input_size")
         return cls(

@@ -17,13 +17,13 @@ from api._registry import Model, ModelError
 # Activations of one photo take about 10 MB: a chunk bounds the memory of a large batch without costing speed.
 CHUNK = 8
 
-# Between two operators a thread spins for so long before it sleeps: the next seldom has to wait for it to wake.
-# Longer would burn CPU that serverless plans bill.
+# Between two operators a thread spins for this many microseconds before it sleeps, so that the next operator seldom
+# waits for it to wake. Longer would use CPU time that serverless plans bill.
 SPIN_US = 20
 
 _OUTPUTS = ("probabilities", "recognized", "heatmap")
 
-# What api/__init__.py does elsewhere; Windows has another switch.
+# On Windows; elsewhere api/__init__.py switches it off.
 onnxruntime.disable_telemetry_events()
 
 

@@ -15,13 +15,13 @@ from api._photo.image import Photo, decode
 _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
-# Results that wait for an earlier one, for each thread: enough that no thread waits for a slow photo of another.
+# How many results for each thread may wait for an earlier one: enough that no thread waits for a slow photo.
 _AHEAD = 4
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one photo: an answer, or the sentence that says why there is none.
+    """The result for one photo: an answer, or a sentence that says why there is none.
 
     Attributes:
         prediction: the answer; None with an error.
@@ -55,7 +55,7 @@ def _kind(data: bytes, error: ImageError) -> str:
 
 
 def file_outcome(classifier: Classifier, path: Path, max_pixels: int) -> Outcome:
-    """The same for a file, which may not be there."""
+    """The same for a file, which may be missing."""
     try:
         return outcome(classifier, path.read_bytes(), max_pixels)
     except OSError as error:

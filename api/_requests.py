@@ -35,7 +35,7 @@ class Answered(Protocol):
 
 @dataclass
 class RequestRecord:
-    """What is known of one request, for its headers, its log line and whoever observes it.
+    """What is known about one request, for its headers, its log line and whoever observes it.
 
     Attributes:
         timings: milliseconds by stage, in the order in which the stages happened.
@@ -206,7 +206,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Loses what cannot be written, as when the reader of a pipe has left: no reason to say more, or to stop."""
+    """Drops lines that cannot be written, as when the reader of a pipe has left; the service goes on."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
         """Says nothing; logging would write a traceback for every line."""

@@ -28,7 +28,7 @@ CSP_DOCS = (
     "img-src 'self' data:; font-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'"
 )
 
-# Everything that some route answers, apart from preflights.
+# The methods of all routes; preflights are answered separately.
 METHODS = ("GET", "HEAD", "POST")
 # A token of RFC 9110, 5.6.2: nothing else may come back in a header of an answer.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -152,7 +152,7 @@ class KeyCheck:
     def matches(self, sent: Sequence[str]) -> bool:
         """Whether one of the values sent is a key; the time says nothing of which, or how much of it, was right."""
         matches = [hmac.compare_digest(_digest(value), digest) for value in sent for digest in self._digests]
-        # Only now, so that every pair was compared.
+        # Not before every pair was compared, so that the time says nothing.
         return any(matches)
 
 

@@ -18,19 +18,19 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# From the connection, or from the first byte of a further request, to the end of its headers.
+# The most seconds from the connection, or the first byte of a further request, to the end of the headers.
 HEADER_TIMEOUT_S = 10.0
-# For a client to end an upload that was answered before its end: one that is still sending reads no answer yet. In
-# seconds, and in bytes, ten times what a photo may have by default.
+# How long, and how many bytes, a client may go on uploading after it was answered: while it is sending, it does not
+# read the answer yet. The bytes are ten times the default limit on uploads.
 LINGER_S = 30.0
 LINGER_BYTES = 50_000_000
-# For a client to take so much of an answer that the rest can follow; the largest is the model, 3 MB.
+# The most seconds in which a client reads nothing of an answer that waits for it; the largest is the model, 3 MB.
 WRITE_TIMEOUT_S = 120.0
-# Of a request, beside its body: the parser keeps headers and trailers to itself until it has read the last of them.
+# The most bytes of headers and trailers: the parser holds them until it has read the last one.
 MAX_HEAD_BYTES = 65_536
 
-# A server may leave a wish for another protocol aside (RFC 9110, 7.8), and Java's client sends one with every request.
-# httptools would take it for granted and the body for something else.
+# A server may ignore a request to upgrade (RFC 9110, 7.8), and Java's client sends one with every request. httptools
+# would treat the connection as upgraded and the body as data of the other protocol.
 _UPGRADE = re.compile(rb"\r\nupgrade[ \t]*:[^\r\n]*", re.IGNORECASE)
 
 
@@ -38,12 +38,12 @@ class _Reading(enum.Enum):
     NOTHING = enum.auto()
     HEADERS = enum.auto()
     BODY = enum.auto()
-    # Whatever else comes is thrown away.
+    # Whatever else arrives is discarded.
     REFUSE = enum.auto()
 
 
 class _RequestTransport:
-    """The transport as a request sees it: to close it is to close the connection once the client has been heard out."""
+    """The transport as a request sees it: closing it waits until the client has stopped sending."""
 
     def __init__(self, protocol: "TimeoutProtocol") -> None:
         self._protocol = protocol
@@ -55,14 +55,14 @@ class _RequestTransport:
 
 
 class TimeoutProtocol(HttpToolsProtocol):
-    """Closes connections on which the client lets the server wait, or sends without end."""
+    """Closes connections whose clients are too slow (slowloris) or send without end."""
 
     _state = _Reading.NOTHING
     # The beginning of a request, until its headers are whole.
     _head = b""
-    # Bytes since the parser last had something to tell.
+    # Bytes since the last callback of the parser.
     _untold = 0
-    # All is said, and the connection ends with what the client is still sending.
+    # The answer is complete; the connection ends when the client has stopped sending.
     _lingering = False
     # Bytes of a request that came after its answer.
     _late = 0

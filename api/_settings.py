@@ -85,7 +85,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         allowed_origins=_origins(text.get("ALLOWED_ORIGINS", "")),
         frame_ancestors=_ancestors(text.get("FRAME_ANCESTORS", "")),
-        # As it stands: keys of nothing but blanks are a mistake, and must not count as none.
+        # Not stripped: keys that are all blanks are a mistake, and must not count as "no keys".
         api_keys=_keys(environment.get("API_KEYS", "")),
         model_dir=_directory("MODEL_DIR", text, ROOT / "model"),
         model_version=_version("MODEL_VERSION", text),
@@ -102,13 +102,13 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         metrics_key=_key("METRICS_KEY", environment.get("METRICS_KEY", "")),
         fastapi_otel_auto_configure=_boolean("FASTAPI_OTEL_AUTO_CONFIGURE", text, default=False),
         ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
-        # No setting of this service: uvicorn's and the platforms', for servers of several processes.
+        # Not a setting of this service but of uvicorn and platforms, for servers with several processes.
         workers_ignored=text.get(_WORKERS, "") not in ("", "1"),
     )
 
 
 def names() -> tuple[str, ...]:
-    """The variables that are settings."""
+    """Names of the environment variables that are settings."""
     return tuple(setting.name.upper() for setting in fields(Settings) if setting.name != "workers_ignored")
 
 
@@ -174,7 +174,7 @@ def _origins(value: str) -> tuple[str, ...]:
 
 
 def _ancestors(value: str) -> tuple[str, ...]:
-    # These go into a header whose parts are told apart by blanks and semicolons: nothing but origins may get there.
+    # These go into a header that blanks and semicolons divide into parts: only origins may get there.
     origins = _list(value)
     for origin in origins:
         # An editor in the browser shows its previews in hosts whose first label nobody knows beforehand.

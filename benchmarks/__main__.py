@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks import choices, cold_start, latency, memory, rivals, throughput, vercel
-from benchmarks._measure import busy, machine
+from benchmarks._machine import busy, machine
 from benchmarks._report import HEADER, RESULTS, Row
 
 PARTS: dict[str, Callable[[], list[Row]]] = {

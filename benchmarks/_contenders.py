@@ -1,6 +1,6 @@
 """The servers that are compared, all with the same network."""
 
-from benchmarks._measure import Contender
+from benchmarks._servers import Contender
 
 PURRDICT = Contender("Purrdict", ("{python}", "-m", "api", "serve", "--port", "{port}"))
 

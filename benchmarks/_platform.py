@@ -8,7 +8,7 @@ from pathlib import Path
 
 from api._settings import names
 from benchmarks import _pythons
-from benchmarks._measure import ROOT
+from benchmarks._servers import ROOT
 
 # Where .ci/platforms installs; a program on PATH does as well.
 TOOL_FOLDERS = (ROOT / "build/platforms/bin", ROOT / "tests/platforms/node_modules/.bin")

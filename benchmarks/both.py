@@ -33,7 +33,7 @@ class Look:
     """What is known of one photo: the label beside the likeliest, at its first and its second look."""
 
     probability: float
-    overlap: float
+    advantage: float
     again: float
     again_recognized: bool
     recognized: bool
@@ -47,7 +47,7 @@ class Look:
         return (
             self.recognized
             and self.probability >= rule.least_probability
-            and self.overlap <= rule.most_overlap
+            and self.advantage >= rule.least_advantage
         )
 
 
@@ -93,7 +93,7 @@ def main() -> int:
 def _rates(both: list[Look], one: list[Look], rule: _present.Rule) -> dict[str, float]:
     return {
         "least_probability": rule.least_probability,
-        "most_overlap": rule.most_overlap,
+        "least_advantage": rule.least_advantage,
         "least_second_look": rule.least_second_look,
         "both": round(sum(look.found(rule) for look in both) / len(both), 4),
         "one_called_both": round(sum(look.found(rule) for look in one) / len(one), 4),
@@ -103,11 +103,11 @@ def _rates(both: list[Look], one: list[Look], rule: _present.Rule) -> dict[str, 
 
 def _others() -> list[_present.Rule]:
     grid = itertools.product(
-        (0.0005, 0.001, 0.002, 0.005, 0.01), (0.1, 0.34, 1.0), (0.8, 0.9, 0.95, 0.97, 0.98, 0.99)
+        (0.0005, 0.001, 0.002, 0.005), (0.0, 0.1, 0.2, 0.3), (0.8, 0.9, 0.95, 0.97, 0.98)
     )
     return [
-        _present.Rule(least_probability=p, most_overlap=overlap, least_second_look=again)
-        for p, overlap, again in grid
+        _present.Rule(least_probability=p, least_advantage=advantage, least_second_look=again)
+        for p, advantage, again in grid
     ]
 
 
@@ -117,16 +117,11 @@ def _look(classifier: Classifier, photo: Image.Image) -> Look:
     pixels = np.asarray(photo.resize((size, size), Image.Resampling.BILINEAR))
     probabilities, score, maps = _outputs(classifier, pixels)
     best, other = np.argsort(-probabilities)[:2]
-    everything = _present.Rule(least_probability=0.0, most_overlap=1.0)
-    boxes = dict(_present.places(probabilities.tolist(), maps, size, everything))
-    warm, first = (maps[i] >= everything.warm for i in (other, best))
-    overlap = float((warm & first).sum() / max(1, warm.sum()))
+    advantage, box = _present.best_half(maps[other], maps[best], size)
     known = score >= classifier.model.recognized_threshold
-    if other not in boxes:
-        return Look(float(probabilities[other]), overlap, 0.0, False, known)
-    again, again_score, _ = _outputs(classifier, _cut(pixels, boxes[other]))
+    again, again_score, _ = _outputs(classifier, _cut(pixels, box))
     again_known = again_score >= classifier.model.recognized_threshold
-    return Look(float(probabilities[other]), overlap, float(again[other]), again_known, known)
+    return Look(float(probabilities[other]), advantage, float(again[other]), again_known, known)
 
 
 def _outputs(

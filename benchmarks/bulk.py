@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._environment import clean_environment
-from benchmarks._measure import ROOT, busy, machine, resident_kb
+from benchmarks._machine import busy, machine
+from benchmarks._memory import resident_kb
 from benchmarks._report import HEADER, Row
+from benchmarks._servers import ROOT
 
 _POLL_S = 0.1
 _MEMORY_EVERY = 10  # polls: it reads much

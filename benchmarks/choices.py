@@ -13,8 +13,10 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 
-from benchmarks._measure import BOUNDARY, ROOT, Sample, form, in_turns, measured_environment, ratio
+from benchmarks._figures import Sample, in_turns, ratio
 from benchmarks._report import Row
+from benchmarks._requests import BOUNDARY, form
+from benchmarks._servers import ROOT, measured_environment
 
 RUNS = 15
 FORMS = 100

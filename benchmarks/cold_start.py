@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, in_turns, measured_environment, photo, ratio, running
+from benchmarks._figures import Sample, in_turns, ratio
 from benchmarks._report import Row, pyplot, save_plot
+from benchmarks._requests import photo
+from benchmarks._servers import ROOT, measured_environment, running
 
 RUNS = 15
 

@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from benchmarks._measure import ROOT, Sample, free_port
-from benchmarks._measure import _tree as tree
+from benchmarks._figures import Sample
+from benchmarks._memory import tree
 from benchmarks._report import Row
+from benchmarks._servers import ROOT, free_port
 
 CLIENTS, SECONDS = 8, 8.0
 PHOTOS = 100_000

@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Client, Sample, free_port, in_turns, photo, running, timed
+from benchmarks._figures import Sample, in_turns
+from benchmarks._load import Client, timed
 from benchmarks._report import Row
+from benchmarks._requests import photo
+from benchmarks._servers import ROOT, free_port, running
 
 RUNS, REQUESTS = 7, 100
 UPLOADS, UPLOAD_BYTES = 40, 4_300_000

@@ -9,19 +9,11 @@ from PIL import Image
 from api._classifier import Classifier
 from api._registry import read_model
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import (
-    ROOT,
-    Client,
-    Sample,
-    difference,
-    latencies,
-    pairwise,
-    photo,
-    ratio,
-    running,
-    timed,
-)
+from benchmarks._figures import Sample, difference, pairwise, ratio
+from benchmarks._load import Client, latencies, timed
 from benchmarks._report import Row
+from benchmarks._requests import photo
+from benchmarks._servers import ROOT, running
 
 ROUNDS = 25
 REQUESTS = 12

@@ -6,8 +6,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Client, photo, running
+from benchmarks._load import Client
 from benchmarks._report import Row, pyplot, save_plot
+from benchmarks._requests import photo
+from benchmarks._servers import ROOT, running
 
 PHOTOS = 10_000
 STEP = 500

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks._measure import machine
+from benchmarks._machine import machine
 from benchmarks._report import RESULTS
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 from benchmarks._contenders import CLASSROOM, CLASSROOM_SAME, PURRDICT, SAME_FILE
-from benchmarks._measure import Contender, Sample, latencies, load, photo, ratio, running
+from benchmarks._figures import Sample, ratio
+from benchmarks._load import latencies, load
 from benchmarks._report import RESULTS, Row, pyplot, save_plot
+from benchmarks._requests import photo
+from benchmarks._servers import Contender, running
 from benchmarks.cost import plot_cost
 
 ROUNDS = 6

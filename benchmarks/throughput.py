@@ -7,8 +7,11 @@ import tempfile
 from pathlib import Path
 
 from benchmarks._contenders import PURRDICT
-from benchmarks._measure import ROOT, Sample, load, pairwise, photo, ratio, running
+from benchmarks._figures import Sample, pairwise, ratio
+from benchmarks._load import load
 from benchmarks._report import Row, pyplot, save_plot
+from benchmarks._requests import photo
+from benchmarks._servers import ROOT, running
 
 ROUNDS = 5
 SECONDS = 4.0

@@ -9,9 +9,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from benchmarks._measure import ROOT, pairwise, photo, ratio
+from benchmarks._figures import pairwise, ratio
 from benchmarks._platform import NotHereError, copy_checkout, platform_python, tool
 from benchmarks._report import Row
+from benchmarks._requests import photo
+from benchmarks._servers import ROOT
 
 RUNS = 10
 # The bare function's share of requirements.txt.

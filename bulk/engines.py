@@ -1,17 +1,20 @@
 """Who scores: this machine's threads, or a Ray cluster. Both take units and give their rows, in any order."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Protocol
 
 from bulk._scorer import Recipe, Scorer
 from bulk.scoring import Scored, Unit, score
 
+Scores = Generator[Scored | None, None, None]
+
 
 class Engine(Protocol):
     """Runs units."""
 
-    def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Iterator[Scored | None]:
-        """Gives each unit's rows; None while it waits, so that the caller may look after other things.
+    def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Scores:
+        """Gives each unit's rows; None while it waits, so that the caller may look after other things. Closing it,
+        before `close`, gives up what is in work.
 
         Raises:
             JobError: it cannot go on; what was given so far stands.
@@ -29,7 +32,7 @@ class LocalEngine:
     def __init__(self, workers: int) -> None:
         self._workers = workers
 
-    def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Iterator[Scored | None]:
+    def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Scores:
         """As Engine says."""
         yield from score(units, recipe, Scorer(recipe), self._workers, remote)
 

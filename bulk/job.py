@@ -1,5 +1,6 @@
 """A job from its input to its last part."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -99,9 +100,11 @@ class Job:
             self.progress.say(f"{self.output.rows:,} rows are there already; {left:,} to go")
         results = engine.run(self._units(), self._recipe, self.plan.is_remote())
         try:
-            for scored in results:
-                with interrupts.deferred():
-                    self._take(scored)
+            # Left to the garbage collector, it would cancel tasks of a cluster that has been left already.
+            with contextlib.closing(results):
+                for scored in results:
+                    with interrupts.deferred():
+                        self._take(scored)
         finally:
             with interrupts.deferred():
                 self._flush()

@@ -16,6 +16,7 @@ import pyarrow
 
 from bulk._scorer import Outcome, Recipe, Scorer
 from bulk.containers import Entry
+from bulk.engines import Scores
 from bulk.errors import JobError, PhotoError
 from bulk.rows import Doubtful, Rows
 from bulk.scoring import Scored, Unit, score
@@ -104,7 +105,7 @@ class RayEngine:
             f"The Ray cluster {address} cannot be joined" if address else "Ray cannot be started here",
         )
 
-    def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Iterator[Scored | None]:
+    def run(self, units: Iterator[Unit], recipe: Recipe, remote: bool) -> Scores:
         """As bulk.engines.Engine says."""
         try:
             yield from _Run(recipe, remote, self._workers).results(units)

@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
 # Their subfolders are data, fixtures or one folder for each platform, not parts of the design.
 LEAVES = {"deploy", "docs", "tests"}
 # What tests/ has beside a mirror of the tree.
-OTHER_TESTS = {"hostile", "platforms"}
+OTHER_TESTS = {"hostile", "mutants", "platforms"}
 
 
 def drawn() -> set[str]:

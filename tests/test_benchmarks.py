@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from benchmarks._measure import resident_kb
+from benchmarks._memory import resident_kb
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmarks read /proc")
 

@@ -1,1 +1,1 @@
-"""Bytes from a stranger → pixels: decoding, and what it may cost. Nothing here knows of HTTP or of the network."""
+"""An uploaded file → pixels: decoding and its limits. Nothing here knows HTTP or the network."""

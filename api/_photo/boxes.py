@@ -11,7 +11,7 @@ MAX_ITEMS = 1_000
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """(type, first byte of the content, byte after it) of each box."""
+    """(type, offset of the content, offset of its end) of each box."""
     while start + 8 <= end:
         size, kind = struct.unpack_from(">I4s", data, start)
         head = 8
@@ -25,7 +25,7 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
 
 
 def item_kinds(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
-    """(item, its type), as the box `iinf` lists them."""
+    """(item id, item type) of each entry of the box `iinf`."""
     first = start + (6 if data[start] == 0 else 8)
     for kind, at, _ in boxes(data, first, end):
         if kind == b"infe":
@@ -34,7 +34,7 @@ def item_kinds(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]
 
 
 def item_locations(data: bytes, at: int, inside: int) -> Iterator[tuple[int, list[bytes]]]:
-    """(item, its pieces), as the box `iloc` lists them.
+    """(item id, extents of its data) of each entry of the box `iloc`.
 
     Raises:
         IndexError: the box is cut off, or its pieces are many, or together twice as large as the file they lie in.

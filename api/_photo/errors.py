@@ -1,4 +1,4 @@
-"""What can be wrong with a photo, as sentences for whoever sent it."""
+"""What can be wrong with a photo, as sentences for the client."""
 
 
 class ImageError(ValueError):
@@ -17,14 +17,14 @@ class ImageError(ValueError):
 
 
 def damaged(name: str) -> ImageError:
-    """Its decoder cannot read it."""
+    """The error for a file that its decoder cannot read."""
     return ImageError(
         f"This {name} file is damaged or cut off. Send the whole file, or save it again.", damaged=True
     )
 
 
 def too_large(max_pixels: int, size: tuple[int, int] | None = None) -> ImageError:
-    """It has more than `max_pixels`; `size` is its width and height, where they are known."""
+    """The error for a photo with more than `max_pixels`; `size` is its width and height, where they are known."""
     what = f"The photo has {size[0]:,} x {size[1]:,} pixels" if size else "The photo has too many pixels"
     return ImageError(
         f"{what}; at most {max_pixels / 1e6:g} million are read. Make it smaller and send it again.", 413

@@ -1,4 +1,4 @@
-"""The format of a photo, named from its first bytes: whatever its file name and content type say."""
+"""Detects the format of a photo by its first bytes; file name and content type do not matter."""
 
 from importlib.util import find_spec
 
@@ -40,7 +40,7 @@ _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b
 
 
 def format_of(data: bytes) -> str:
-    """The format, one of READABLE.
+    """The format of a file, one of READABLE.
 
     Raises:
         ImageError: it is another one, or none.

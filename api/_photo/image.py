@@ -1,4 +1,4 @@
-"""Bytes from a stranger → the square of uint8 pixels that the network takes.
+"""An uploaded file → the square of uint8 pixels that the network takes.
 
 The order is what keeps it cheap and safe: name the format from its first bytes, refuse what is not on the short list
 before any decoder runs, refuse headers that promise endless work (limits.py), read the size from the header, refuse
@@ -119,7 +119,7 @@ def decode(data: bytes, size: int, max_pixels: int = DEFAULT_MAX_PIXELS) -> Phot
 
 
 def _decode_cut_off(versions: tuple[bytes, bytes], size: int, max_pixels: int) -> Photo:
-    """A JPEG without its end, from two versions that differ in what stands for the missing part.
+    """Decodes a JPEG without its end, given two versions that differ in what replaces the missing part.
 
     Raises:
         ImageError: more than a hundredth of the picture is missing.
@@ -190,7 +190,7 @@ def _pixels(image: Image.Image, size: int, turn: int) -> NDArray[np.uint8]:
 
 
 def _resizable(image: Image.Image) -> Image.Image:
-    """Changes only what cannot be averaged: palettes, bilevel, and depths over eight bits."""
+    """Converts only modes whose pixels cannot be averaged: palettes, bilevel, and depths over eight bits."""
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     if image.mode == "1":
@@ -210,7 +210,7 @@ def _resizable(image: Image.Image) -> Image.Image:
 
 
 def _stretched(image: Image.Image) -> Image.Image:
-    """32-bit greys have no agreed white, so their own darkest and brightest become black and white."""
+    """32-bit greys have no standard range, so the darkest and the brightest value become black and white."""
     low, high = image.getextrema()
     low, high = float(low), float(high)  # type: ignore[arg-type]  # one band, so a pair of numbers
     if not (math.isfinite(low) and math.isfinite(high)):

@@ -23,7 +23,7 @@ MAX_SCANNED_PIXELS = 800_000_000
 MAX_SCANS = 200
 # Segments before the picture: a colour profile of 16 MB has 255, the rest of a photo's notes a few dozen.
 MAX_JPEG_SEGMENTS = 1_000
-# Bytes between segments that mean nothing. Real files have a few.
+# Bytes between segments that belong to none. Real files have a few.
 MAX_JPEG_JUNK = 65_536
 # PNG. A chunk for every 4 KB of pixels is usual.
 MAX_PNG_CHUNKS = 50_000
@@ -49,7 +49,7 @@ _TIFF_WHOLE = {1: "B", 3: "H", 4: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q",
 
 
 def excess(name: str, data: bytes, max_pixels: int) -> str | None:
-    """What is too much about this file, as the words after "The file has"; None where nothing is.
+    """Why decoding this file would cost too much, as the words after "The file has"; None if it would not.
 
     Args:
         name: the format that its first bytes say.

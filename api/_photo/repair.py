@@ -1,4 +1,4 @@
-"""Valid files that Pillow calls damaged, and files so little damaged that every browser shows them: made readable.
+"""Repairs valid files that Pillow calls damaged, and files with so little damage that every browser shows them.
 
 Nothing here looks at a pixel. A PNG loses its notes, which Pillow reads with limits of its own. A JPEG whose end was
 cut off gets one, and a second version that tells how much of its picture is missing.

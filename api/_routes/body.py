@@ -19,9 +19,9 @@ from starlette.requests import Request
 READ_TIMEOUT_S = 30.0
 # Enough for a page of thumbnails within Vercel's body limit; each photo costs some 10 ms of CPU.
 MAX_BATCH = 32
-# A form has the photos and perhaps a few fields that are not ours.
+# Besides the photos a form may have a few other fields.
 _MAX_PARTS = MAX_BATCH + 32
-# So much of a part tells text from a file.
+# The first bytes of a part, which tell text from a file.
 _HEAD_BYTES = 512
 
 

@@ -60,7 +60,7 @@ class _Text:
 
     @property
     def entry(self) -> dict[str, Any]:
-        """What files.json says of it."""
+        """Its entry in files.json."""
         return {"bytes": len(self.plain), "sha256": self.digest}
 
     @classmethod

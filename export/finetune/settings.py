@@ -42,6 +42,8 @@ class Settings:
         colour: how much brightness, contrast and saturation change.
         label_smoothing: share of a photo's label that is spread over all classes.
         ema_decay: decay of the exponential moving average of the weights; the average is what is kept.
+        pretrained_share: share of the pretrained weights in those that are kept (Wortsman et al. 2021,
+            arXiv:2109.01903): what the training forgot of photos unlike the user's comes back.
     """
 
     network: str = ""
@@ -64,6 +66,7 @@ class Settings:
     colour: float = 0.2
     label_smoothing: float = 0.1
     ema_decay: float = 0.998
+    pretrained_share: float = 0.0
     seed: int = 0
 
     @property
@@ -138,7 +141,7 @@ def _sizes(value: Any) -> tuple[tuple[int, int], ...]:
 
 
 def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
-    shares = ("warmup", "none_share", "label_smoothing", "ema_decay", "zoom_out")
+    shares = ("warmup", "none_share", "label_smoothing", "ema_decay", "zoom_out", "pretrained_share")
     blocks = type(s.unfreeze) is int and s.unfreeze > 0
     return [
         ("network", s.network in ("", *ARCHITECTURES), f"empty or one of {', '.join(ARCHITECTURES)}"),
@@ -151,6 +154,10 @@ def _conditions(s: Settings) -> list[tuple[str, bool, str]]:
         (
             "served_size", s.served_size == 0 or (s.served_size >= SMALLEST and s.served_size % 2 == 0),
             f"0 or an even number of at least {SMALLEST} pixels",
+        ),
+        (
+            "pretrained_share", not s.pretrained_share or not s.network or bool(s.start_from),
+            "0 where the network starts with random weights",
         ),
         ("balance", 0 <= s.balance <= 1, "from 0 to 1"),
         ("scenes", bool(s.scenes) or not s.zoom_out, "named where zoom_out is above 0"),

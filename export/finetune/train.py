@@ -27,6 +27,7 @@ from export.files import printable
 from export.finetune import checkpoint, devices, make, pretrained, settings
 from export.finetune.checkpoint import Identity, TrainingError
 from export.finetune.crops import none_count
+from export.finetune.learner import mix_in
 from export.finetune.loop import PIXELS, Loop
 from export.finetune.network import Network, ResidualCNN, parameter_count
 from export.finetune.pixels import Pixels
@@ -65,6 +66,7 @@ def train_body(
         left.unlink(missing_ok=True)  # left by a process that was killed
     torch.manual_seed(chosen.seed)
     network = _network(recipe, chosen)
+    start = {name: value.clone() for name, value in network.state_dict().items()}
     train, val = _decode(found, others, network, chosen, out, say)
     identity = Identity(chosen.as_json(), network.name, found.labels, train.digest)
     state = checkpoint.read_last(last, identity) if resume else {}
@@ -77,6 +79,7 @@ def train_body(
     if not fabric.is_global_zero:
         raise SystemExit(0)
     trained = loop.network()
+    mix_in(trained, start, chosen.pretrained_share)
     checkpoint.write_network(trained, out / run.CHECKPOINT)
     shutil.rmtree(out / PIXELS, ignore_errors=True)
     facts = _facts(chosen, trained, len(train.photos), loop.seconds, command)

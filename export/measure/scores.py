@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from export.files import printable
 from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -110,21 +113,14 @@ def score(
             return f"it cannot be read: {error.strerror}"
         return classifier.predict(pixels[None])[0], hashlib.sha256(content).digest(), difference_hash(pixels)
 
-    kept: list[int] = []
-    answers: list[tuple[Prediction, bytes, int]] = []
-    skipped: list[str] = []
-    with ThreadPoolExecutor(available_cpus()) as pool:
-        results = tqdm(pool.map(ask, photos.paths), title, len(photos), unit=" photos", mininterval=0.5)
-        try:
-            for i, result in enumerate(results):
-                if isinstance(result, str):
-                    skipped.append(f"{printable(photos.paths[i])}: {result}")
-                else:
-                    kept.append(i)
-                    answers.append(result)
-        except KeyboardInterrupt:
-            pool.shutdown(cancel_futures=True)
-            raise
+    results = _of_each(ask, photos.paths, title)
+    kept = [i for i, result in enumerate(results) if not isinstance(result, str)]
+    answers = [result for result in results if not isinstance(result, str)]
+    skipped = [
+        f"{printable(path)}: {result}"
+        for path, result in zip(photos.paths, results, strict=True)
+        if isinstance(result, str)
+    ]
     if not kept:
         raise ExportError(f"None of the {len(photos)} photos can be read. {skipped[0] if skipped else ''}")
     some = photos.take(kept)
@@ -141,6 +137,16 @@ def score(
         digests,
         hashes,
     )
+
+
+def _of_each(ask: Callable[[Path], _T], paths: Sequence[Path], title: str) -> list[_T]:
+    """The results, in order, of as many threads as there are processors; Ctrl-C starts no further ones."""
+    with ThreadPoolExecutor(available_cpus()) as pool:
+        try:
+            return list(tqdm(pool.map(ask, paths), title, len(paths), unit=" photos", mininterval=0.5))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def latency_ms(model: Model, runs: int = 40) -> float:

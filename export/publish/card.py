@@ -226,7 +226,8 @@ def _limits(metadata: dict[str, Any]) -> str:
 
 - It knows these classes as they look in {count} photos of each. Photos taken elsewhere, by other cameras,
   at other times of the day or year may look different: measure it on some of those before you rely on it.
-- A photo that shows several of the classes gets one answer.
+- A photo that shows several of the classes gets one answer; `present` names the others where a second look confirms
+  them, which it does for most and not for all.
 - It will recognize some photos that show none of the classes, and miss some that do: see the figures above.
 - The whole photo is squashed to a square: something small in a large photo may be missed.
 - Do not use it where a mistake harms a person or an animal."""

@@ -19,7 +19,7 @@ RIGHT[1:3, 3] = 1
 
 
 def test_a_label_with_evidence_elsewhere_is_looked_at_again_where_that_is() -> None:
-    assert places([0.9, 0.1], np.stack([LEFT, RIGHT]), 100) == [(1, (17, 67, 83, 100))]
+    assert places([0.9, 0.1], np.stack([LEFT, RIGHT]), 100) == [(1, (0, 50, 100, 100))]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,22 @@ def test_a_label_with_evidence_elsewhere_is_looked_at_again_where_that_is() -> N
 )
 def test_other_labels_are_not_looked_at_again(probabilities: list[float], maps: list[Any]) -> None:
     assert places(probabilities, np.stack(maps), 100) == []
+
+
+@pytest.mark.parametrize(
+    ("quarter", "box"),
+    [
+        ((slice(0, 2), slice(0, 4)), (0, 0, 50, 101)),
+        ((slice(3, 5), slice(0, 4)), (51, 0, 101, 101)),
+        ((slice(1, 3), slice(0, 2)), (0, 0, 101, 50)),
+        ((slice(1, 3), slice(3, 5)), (0, 51, 101, 101)),
+    ],
+    ids=["upper", "lower", "left", "right"],
+)
+def test_the_second_look_is_at_the_half_with_the_labels_evidence(quarter: Any, box: Any) -> None:
+    everywhere, there = np.full((5, 5), 0.5, np.float32), np.zeros((5, 5), np.float32)
+    there[quarter] = 1
+    assert places([0.9, 0.1], np.stack([everywhere, there]), 101) == [(1, box)]
 
 
 def test_the_second_look_counts_only_where_it_recognizes_the_label_and_is_sure() -> None:

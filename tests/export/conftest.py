@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,8 @@ from tests.conftest import require
 LABELS = ("disc", "square")
 
 collect_ignore_glob = []
-for module in ("sklearn", "onnx", "matplotlib", "tqdm"):
-    try:
-        __import__(module)
-    except ImportError:
-        collect_ignore_glob = ["test_*.py", "*/test_*.py"]
+if not all(importlib.util.find_spec(module) for module in ("sklearn", "onnx", "matplotlib", "tqdm")):
+    collect_ignore_glob = ["test_*.py", "*/test_*.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -31,6 +31,7 @@ def test_the_help_is_fast_and_names_every_command() -> None:
         assert f"export {command}" in text
 
 
+@pytest.mark.long
 def test_the_default_recipe_goes_the_whole_way_without_pytorch_and_in_a_terminal_of_another_encoding(
     tmp_path: Path,
 ) -> None:

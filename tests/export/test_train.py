@@ -256,18 +256,18 @@ def test_with_very_many_photos_an_evenly_spaced_part_is_cross_validated(
 
 
 def test_copies_within_a_class_do_not_make_the_estimate_look_better(tmp_path: Path) -> None:
-    """Classes that cannot be told apart, every photo four times: who has seen a copy knows the label."""
+    """Classes that cannot be told apart, every photo three times: who has seen a copy knows the label."""
     random = np.random.default_rng(0)
     for label in ("a", "b", "c"):
         folder = write_class(tmp_path / "photos" / label, "disc", 8, seed=int(random.integers(1000)))
         for path in sorted(folder.iterdir()):
             with Image.open(path) as image:
-                for quality in (93, 94, 95):
+                for quality in (93, 95):
                     image.save(path.with_name(f"{path.stem}-{quality}.jpg"), quality=quality)
     metadata = train(tmp_path / "photos", tmp_path / "run").metadata
     assert metadata["training"]["photos"] == 24
     assert metadata["metrics"]["cross_validation"]["accuracy"] < 0.7
-    assert any("72 photos of train left out" in line for line in metadata["training"]["summary"])
+    assert any("48 photos of train left out" in line for line in metadata["training"]["summary"])
 
 
 def test_photos_of_a_class_among_the_photos_of_none_are_left_out_and_reported(

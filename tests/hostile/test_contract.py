@@ -18,6 +18,7 @@ def test_every_response_is_as_documented(server: Server) -> None:
     assert result.cases > 100
 
 
+@pytest.mark.process
 def test_every_response_is_as_documented_where_a_key_is_needed(serve: Callable[..., Server]) -> None:
     require("schemathesis")
     result = check(serve(API_KEYS=KEY).url, examples=5, key=KEY)

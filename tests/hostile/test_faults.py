@@ -20,7 +20,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.conftest import API, ROOT, Server, connect, free_port, missing, require, running_server
+from tests.conftest import API, ROOT, InProcess, Server, connect, free_port, missing, require, running_server
 from tests.hostile.clients import crowd
 from tests.hostile.corpus import seeds
 from tests.hostile.cost import status_mb
@@ -64,7 +64,7 @@ sys.exit(main())
 def test_of_64_clients_with_a_tenth_misbehaving_every_good_one_is_answered(
     server: Server, cat_jpeg: bytes
 ) -> None:
-    tally = crowd(server.url, server.process.pid, cat_jpeg, clients=64, seconds=3)
+    tally = crowd(server.url, server.process.pid, cat_jpeg, clients=64, seconds=1)
     assert not tally.failed, tally.report()
     assert not tally.worst, tally.report()
     assert tally.good > 0
@@ -186,6 +186,7 @@ def gone(server: Server, port: int) -> bool:
     return False
 
 
+@pytest.mark.process
 def test_a_413_is_read_by_every_client_that_is_still_sending(serve: Callable[..., Server]) -> None:
     requests = require("requests")
     server = serve(MAX_UPLOAD_BYTES="100000")
@@ -213,6 +214,7 @@ def peak_mb(server: Server) -> float:
 # --- the process ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_a_process_killed_under_load_starts_again_and_no_answer_was_wrong(
     tmp_path: Path, cat_jpeg: bytes
 ) -> None:
@@ -248,6 +250,7 @@ def test_a_process_killed_under_load_starts_again_and_no_answer_was_wrong(
     assert seen[-1] == (200, "cat"), "after the restart all is as before"
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_it_quickly_even_with_a_client_that_hangs(tmp_path: Path) -> None:
     with running_server(tmp_path / "log") as server, connect(server) as connection:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n")
@@ -255,6 +258,7 @@ def test_ctrl_c_ends_it_quickly_even_with_a_client_that_hangs(tmp_path: Path) ->
         server.process.wait(timeout=45)
 
 
+@pytest.mark.process
 def test_without_file_descriptors_it_serves_again_as_soon_as_some_are_free(
     tmp_path: Path, cat_jpeg: bytes
 ) -> None:
@@ -279,6 +283,7 @@ def test_without_file_descriptors_it_serves_again_as_soon_as_some_are_free(
 # --- the machine ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process
 def test_it_writes_nothing_to_any_file_system(tmp_path: Path, cat_jpeg: bytes) -> None:
     environment: dict[str, Any] = {
         "TMPDIR": "/nonexistent",
@@ -290,6 +295,7 @@ def test_it_writes_nothing_to_any_file_system(tmp_path: Path, cat_jpeg: bytes) -
         assert "WRITES" not in server.log()
 
 
+@pytest.mark.process
 def test_it_serves_from_a_read_only_file_system_without_a_writable_tmp(
     tmp_path: Path, cat_jpeg: bytes
 ) -> None:
@@ -372,10 +378,7 @@ def test_a_model_published_while_serving_is_served_only_after_a_restart_and_neve
     registry = Path(shutil.copytree(PUBLISHED, tmp_path / "model"))
     old = (registry / "latest").read_text().strip()
     seen: set[tuple[str, ...]] = set()
-    with (
-        running_server(tmp_path / "log", MODEL_DIR=str(registry)) as server,
-        server.client() as client,
-    ):
+    with InProcess(MODEL_DIR=str(registry)) as client:
         seen.add(versions(client, cat_jpeg))
         publish(registry, old, "9.9.9")
         seen.add(versions(client, cat_jpeg))
@@ -383,10 +386,7 @@ def test_a_model_published_while_serving_is_served_only_after_a_restart_and_neve
         shutil.rmtree(registry / "versions" / old)
         seen.add(versions(client, cat_jpeg))
     assert seen == {(old,) * 4}
-    with (
-        running_server(tmp_path / "log", MODEL_DIR=str(registry)) as server,
-        server.client() as client,
-    ):
+    with InProcess(MODEL_DIR=str(registry)) as client:
         assert versions(client, cat_jpeg) == ("9.9.9",) * 4
 
 

@@ -1,7 +1,7 @@
 // Which labels a photo shows: the likeliest, and any other that a second look at its own place confirms. The API decides
 // the same way, with the same numbers: api/_present.py says why, and benchmarks/both.py measures them.
 
-export const RULE = { warm: 0.5, leastProbability: 0.01, mostOverlap: 0.34, margin: 0.08, leastSecondLook: 0.8 };
+export const RULE = { leastProbability: 0.001, leastAdvantage: 0.2, leastSecondLook: 0.95 };
 
 /**
  * Labels beside the likeliest that deserve a second look, and where: { label, box: [top, left, bottom, right] } in pixels.
@@ -12,25 +12,31 @@ export const RULE = { warm: 0.5, leastProbability: 0.01, mostOverlap: 0.34, marg
  */
 export function places(probabilities, maps, size, rule = RULE) {
   const [best, ...others] = probabilities.map((_, i) => i).sort((a, b) => probabilities[b] - probabilities[a]);
-  const first = warmCells(maps[best], rule);
-  const apart = (cells) => {
-    const warm = cells.filter(Boolean).length;
-    return warm > 0 && cells.filter((cell, at) => cell && first[at]).length <= rule.mostOverlap * warm;
-  };
   return others
-    .filter((label) => probabilities[label] >= rule.leastProbability && apart(warmCells(maps[label], rule)))
-    .map((label) => ({ label, box: around(maps[label], size, rule) }));
+    .filter((label) => probabilities[label] >= rule.leastProbability)
+    .map((label) => ({ label, ...bestHalf(maps[label], maps[best], size) }))
+    .filter(({ advantage }) => advantage >= rule.leastAdvantage)
+    .map(({ label, box }) => ({ label, box }));
 }
 
 /** Whether the second look, at its own place, says the label. */
 export const confirmed = (probability, recognized, rule = RULE) => recognized && probability >= rule.leastSecondLook;
 
-const warmCells = (rows, { warm }) => rows.flat().map((value) => value >= warm);
+/** The half of the photo where `other` has more of its evidence than `first` has of its own, and how much more. */
+function bestHalf(other, first, size) {
+  const half = Math.floor(size / 2);
+  const boxes = [[0, 0, size, half], [0, size - half, size, size], [0, 0, half, size], [size - half, 0, size, size]];
+  const ofFirst = shares(first);
+  const advantages = shares(other).map((share, i) => share - ofFirst[i]);
+  const most = Math.max(...advantages);
+  return { advantage: most, box: boxes[advantages.indexOf(most)] };
+}
 
-function around(rows, size, { warm, margin }) {
-  const down = rows.map((row) => row.some((value) => value >= warm));
-  const across = rows[0].map((_, x) => rows.some((row) => row[x] >= warm));
-  const low = (cells) => Math.trunc(Math.max(0, cells.indexOf(true) / cells.length - margin) * size);
-  const high = (cells) => Math.trunc(Math.min(1, (cells.lastIndexOf(true) + 1) / cells.length + margin) * size);
-  return [low(down), low(across), high(down), high(across)];
+/** The share of a map that lies in its left, right, upper and lower half; an odd row in the middle is in both. */
+function shares(rows) {
+  const sum = (values) => values.reduce((all, value) => all + value, 0);
+  const down = rows.map(sum);
+  const across = rows[0].map((_, x) => sum(rows.map((row) => row[x])));
+  const halves = (cells) => [cells.slice(0, Math.ceil(cells.length / 2)), cells.slice(Math.floor(cells.length / 2))];
+  return [...halves(across), ...halves(down)].map((cells) => sum(cells) / Math.max(sum(down), 1e-9));
 }

@@ -12,6 +12,9 @@ export const words = {
   "page.classes": "Alle {count} Klassen ansehen",
   "page.lead": "Zeig ihm ein Foto. Ein kleines neuronales Netz sagt, wie sicher es ist und wohin es geschaut hat.",
 
+  "example.note": "Das ist ein Beispiel: Wo es glüht, hat das Netz hingeschaut.",
+  "example.open": "Das Beispiel öffnen. {name}: {answer}",
+
   "choose.title": "Dein Foto",
   "choose.files": "Fotos wählen",
   "choose.camera": "Foto aufnehmen",
@@ -26,6 +29,8 @@ export const words = {
   "choose.leftOut": ({ count }) => (count === 1 ? "1 andere Datei wurde weggelassen." : `${count} andere Dateien wurden weggelassen.`),
   "sample.chelsea": "Eine Katze",
   "sample.chelsea.by": "Stéfan van der Walt (CC0)",
+  "sample.shepherd": "Ein Schäferhund",
+  "sample.shepherd.by": "Hans Kemperman (gemeinfrei)",
   "sample.coffee": "Eine Tasse Kaffee",
   "sample.coffee.by": "Rachel Michetti (CC0)",
   "sample.rocket": "Eine Rakete",
@@ -270,6 +275,9 @@ export const words = {
   "writer.length.short": "kurz",
   "writer.length.medium": "mittel",
   "writer.length.long": "lang",
+  "writer.key": "Schlüssel des Schreibers",
+  "writer.keyNeeded": "Dieser Schreiber verlangt einen Schlüssel. Trag ihn oben ein und schreib noch einmal; er bleibt, bis du den Tab schließt.",
+  "writer.keyWrong": "Dieser Schreiber nimmt den Schlüssel nicht an. Berichtige ihn oben und schreib noch einmal.",
   "writer.go": "Entwurf schreiben",
   "writer.waiting": "Der Schreiber wird erwartet…",
   "writer.queued": "Platz {place} in der Schlange…",

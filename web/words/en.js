@@ -13,6 +13,9 @@ export const words = {
   "page.classes": "See all {count} classes",
   "page.lead": "Show it a photo. A small neural network says how sure it is, and where it looked.",
 
+  "example.note": "This is an example: the glow is where the network looked.",
+  "example.open": "Open the example. {name}: {answer}",
+
   "choose.title": "Your photo",
   "choose.files": "Choose photos",
   "choose.camera": "Take a photo",
@@ -27,6 +30,8 @@ export const words = {
   "choose.leftOut": ({ count }) => (count === 1 ? "1 other file was left out." : `${count} other files were left out.`),
   "sample.chelsea": "A cat",
   "sample.chelsea.by": "Stéfan van der Walt (CC0)",
+  "sample.shepherd": "A German shepherd",
+  "sample.shepherd.by": "Hans Kemperman (public domain)",
   "sample.coffee": "A cup of coffee",
   "sample.coffee.by": "Rachel Michetti (CC0)",
   "sample.rocket": "A rocket",
@@ -271,6 +276,9 @@ export const words = {
   "writer.length.short": "short",
   "writer.length.medium": "medium",
   "writer.length.long": "long",
+  "writer.key": "The writer's key",
+  "writer.keyNeeded": "This writer asks for a key. Enter it above and write again; it is kept until you close this tab.",
+  "writer.keyWrong": "This writer does not take that key. Correct it above and write again.",
   "writer.go": "Write a draft",
   "writer.waiting": "Waiting for the writer…",
   "writer.queued": "Place {place} in the queue…",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,25 @@ import pytest
 from tests.conftest import require
 from tests.export.conftest import draw
 
-_MISSING = []
-for module in ("torch", "lightning_fabric", "onnx", "onnxscript", "sklearn", "tqdm"):
-    try:
-        __import__(module)
-    except ImportError:
-        _MISSING.append(module)
-if _MISSING:
+# Looked for and not imported: PyTorch takes seconds, which only the tests that use it should cost.
+_NEEDED = ("torch", "lightning_fabric", "onnx", "onnxscript", "sklearn", "tqdm")
+if not all(importlib.util.find_spec(module) for module in _NEEDED):
     # Their imports would fail before any test could say why; test_needs.py says it.
     collect_ignore_glob = ["test_[!n]*.py"]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Where the long tests are left out anyway, no process need import PyTorch, which takes seconds, to find them."""
+    return "not long" in config.option.markexpr and collection_path.name != "test_needs.py" or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever trains with PyTorch is long."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.path.name != "test_needs.py":
+            item.add_marker("long")
+
 
 SIZE = 32
 # The settings of a run that learns in seconds.

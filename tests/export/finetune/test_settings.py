@@ -52,6 +52,8 @@ def test_missing_settings_have_their_defaults() -> None:
         ({"zoom_out": 0.2}, "scenes must be named where zoom_out is above 0"),
         ({"zoom_out": 1, "scenes": ["rooms"]}, "zoom_out must be at least 0 and below 1"),
         ({"start_from": 7}, "start_from must be text"),
+        ({"pretrained_share": 1}, "pretrained_share must be at least 0 and below 1"),
+        ({"pretrained_share": 0.4, "network": "tiny"}, "pretrained_share must be 0 where the network starts"),
         ({"colour": float("nan")}, "colour"),
     ],
 )

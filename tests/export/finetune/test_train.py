@@ -526,3 +526,16 @@ def test_two_processes_train_the_same_network_as_one(photos: Path, tmp_path: Pat
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=1e-3, rtol=1e-3)
     assert lines(tmp_path / "1")[-1]["val_accuracy"] == lines(tmp_path / "2")[-1]["val_accuracy"]
+
+
+def test_the_weights_that_are_kept_hold_the_pretrained_ones_share(
+    train: Train, run: Path, tmp_path: Path
+) -> None:
+    start = weights(run)
+    for share in (0.0, 0.25):
+        train(tmp_path / str(share), start_from=str(run / runs.CHECKPOINT), pretrained_share=share, **SHORT)
+    trained, kept = weights(tmp_path / "0.0"), weights(tmp_path / "0.25")
+    assert not same(start, trained)
+    for name, value in trained.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(kept[name], 0.25 * start[name] + 0.75 * value)

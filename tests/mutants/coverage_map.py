@@ -1,0 +1,110 @@
+"""Which tests run which line, and how long each test takes: one run of the tests, with coverage's contexts."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import coverage
+import pytest
+
+# Lines that ran while modules were imported.
+IMPORT = "import"
+
+
+class Recorder:
+    """A pytest plugin that switches coverage's context: the test, or the fixture that several tests share."""
+
+    def __init__(self, measured: coverage.Coverage) -> None:
+        self.measured = measured
+        self.seconds: dict[str, float] = {}
+        self.fixtures: dict[str, list[str]] = {}
+        self.now = IMPORT
+
+    def _switch(self, context: str) -> str:
+        before, self.now = self.now, context
+        self.measured.switch_context(context)
+        return before
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
+        self._switch(item.nodeid)
+        self.fixtures[item.nodeid] = list(getattr(item, "fixturenames", ()))
+        try:
+            return (yield)
+        finally:
+            self._switch(IMPORT)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
+        if fixturedef.scope == "function":
+            return (yield)
+        before = self._switch(f"fixture {fixturedef.argname}")
+        try:
+            return (yield)
+        finally:
+            self._switch(before)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" and report.passed:
+            self.seconds[report.nodeid] = report.duration
+
+
+def record(paths: list[str], tests: list[str], to: Path) -> None:
+    """Runs the tests in this process and adds what ran where to the file, if it is there already."""
+    measured = coverage.Coverage(data_file=None, include=paths, config_file=False)
+    measured.start()
+    recorder = Recorder(measured)
+    measured.switch_context(IMPORT)
+    pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[recorder])
+    measured.stop()
+    data = measured.get_data()
+    found: dict[str, Any] = {"seconds": {}, "fixtures": {}, "lines": {}}
+    if to.exists():
+        found = json.loads(to.read_text())
+    found["seconds"] |= recorder.seconds
+    found["fixtures"] |= recorder.fixtures
+    for path in data.measured_files():
+        lines = found["lines"].setdefault(str(Path(path).relative_to(Path.cwd())), {})
+        for line, contexts in data.contexts_by_lineno(path).items():
+            lines[str(line)] = sorted({*lines.get(str(line), ()), *contexts})
+    to.write_text(json.dumps(found))
+
+
+class CoverageMap:
+    """What `record` wrote, asked by line."""
+
+    def __init__(self, path: Path) -> None:
+        found = json.loads(path.read_text())
+        self.seconds: dict[str, float] = found["seconds"]
+        self._lines: dict[str, dict[str, list[str]]] = found["lines"]
+        users: dict[str, set[str]] = {}
+        for test, fixtures in found["fixtures"].items():
+            for name in fixtures:
+                users.setdefault(f"fixture {name}", set()).add(test)
+        self._users = users
+        # How many lines a test runs: the fewer, the more it is about them.
+        self._width: dict[str, int] = {}
+        for lines in self._lines.values():
+            for contexts in lines.values():
+                for context in contexts:
+                    self._width[context] = self._width.get(context, 0) + 1
+
+    def tests(self, path: str, lines: Iterable[int], budget: float) -> list[str]:
+        """The tests that run one of these lines, the most specific first, until they take `budget` seconds."""
+        found = self._contexts(path, lines)
+        if found <= {IMPORT}:  # a constant: whatever runs this file
+            found = self._contexts(path, None) if found else set()
+        tests = set().union(*(self._users.get(one, {one}) for one in found)) & self.seconds.keys()
+        mirror = f"test_{Path(path).stem.strip('_')}.py"
+        chosen: list[str] = []
+        for test in sorted(tests, key=lambda t: (mirror not in t, self._width.get(t, 0), self.seconds[t])):
+            if self.seconds[test] <= budget:
+                budget -= self.seconds[test]
+                chosen.append(test)
+        return chosen
+
+    def _contexts(self, path: str, lines: Iterable[int] | None) -> set[str]:
+        known = self._lines.get(path, {})
+        wanted = known if lines is None else [str(line) for line in lines]
+        return {context for line in wanted for context in known.get(line, ())}

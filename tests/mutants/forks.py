@@ -1,0 +1,83 @@
+"""Forks for each line of its input, JSON `[seconds, [test, ...]]`, and answers with the verdict.
+
+What takes long to import is imported once. The modules that are broken are imported after the fork only.
+"""
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+
+import pytest
+
+from tests.mutants import KILLED, SURVIVED, TIMEOUT
+
+LIBRARIES = (
+    "fastapi.responses", "hypothesis", "httpx", "mangum", "numpy", "onnx", "onnxruntime", "PIL.Image", "pillow_heif",
+    "scipy.optimize", "skimage.data", "sklearn.linear_model", "starlette.routing", "tqdm", "uvicorn", "xdist",
+    "PIL.AvifImagePlugin", "PIL.WebPImagePlugin", "PIL.TiffImagePlugin", "schemathesis",
+)  # fmt: skip
+
+
+def main() -> None:
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    verdicts = os.fdopen(os.dup(1), "w")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(1, 2)
+    for line in sys.stdin:
+        print(_judge(*json.loads(line)), file=verdicts, flush=True)
+
+
+def _judge(limit: float, tests: list[str]) -> str:
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        os._exit(_run(tests))
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            _end_group(child)  # whatever the tests left running
+            return SURVIVED if status == 0 else KILLED
+        time.sleep(0.01)
+    _end_group(child)
+    os.waitpid(child, 0)
+    return TIMEOUT
+
+
+def _end_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _run(tests: list[str]) -> int:
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:xdist",
+        "--tb=no",
+        "--no-header",
+        "-W",
+        "ignore",
+    ]
+    # A break is mostly noticed by the first few tests: the files of the others need not be collected then.
+    for some in (tests[:6], tests[6:40], tests[40:]):
+        try:
+            status = int(pytest.main([*options, *some])) if some else 0
+        except BaseException:
+            status = 1
+        if status:
+            return status
+    return 0
+
+
+if __name__ == "__main__":
+    main()

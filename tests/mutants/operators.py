@@ -1,0 +1,192 @@
+"""The deliberate breaks: each changes one place of a Python file as a slip of the hand would.
+
+Left alone are sentences for people, annotations and docstrings; a number that has a constant of its own, which is a
+choice that a test would only repeat; and arguments that nothing observable depends on.
+"""
+
+import ast
+import copy
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+_COMPARE: dict[type[ast.cmpop], type[ast.cmpop]] = {
+    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
+}  # fmt: skip
+_ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
+    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Div, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult,
+    ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.MatMult: ast.Mult,
+}  # fmt: skip
+_UNSEEN_ARGUMENTS = {"strict", "encoding", "flush", "stacklevel"}
+_ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "bases"}
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One break: the file, the line where its statement begins, what changes there, and its number in the file.
+
+    `lines` are those of the statement's head, or for a constant those that use it: a test that runs none of them can't
+    notice the break.
+    """
+
+    path: str
+    lines: tuple[int, ...]
+    change: str
+    number: int
+
+
+def mutants_of(path: str, source: str) -> Iterator[Mutant]:
+    """Every break of this file, in the order of its lines."""
+    tree = ast.parse(source)
+    for number, (statement, change) in enumerate(_breaks(tree)):
+        yield Mutant(path, _lines(statement, tree), change, number)
+
+
+def mutated(mutant: Mutant, source: str) -> str:
+    """The whole file's text with this break in it."""
+    tree = ast.parse(source)
+    # While a break is given, it is in the tree.
+    next(itertools.islice(_breaks(tree), mutant.number, None))
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _breaks(tree: ast.Module) -> Iterator[tuple[ast.stmt, str]]:
+    """(statement, what changes in it) of every break."""
+    for statement, field, index, node in _places(tree):
+        before = _head(statement)
+        for other in _others(node, statement):
+            _put(field, index, other)
+            # A statement that was taken out leaves `pass`.
+            after = (
+                "pass" if isinstance(other, ast.Pass) else _head(other if node is statement else statement)
+            )
+            if after != before:
+                yield statement, f"{before} → {after}"
+            _put(field, index, node)
+
+
+def _places(tree: ast.Module) -> Iterator[tuple[ast.stmt, tuple[Any, str], int | None, ast.AST]]:
+    """(statement, the field that holds a node, its index there, the node): all that may be changed."""
+
+    def walk(parent: ast.AST, statement: ast.stmt | None) -> Iterator[Any]:
+        for name, value in ast.iter_fields(parent):
+            if name in _ANNOTATIONS or (isinstance(parent, ast.AnnAssign) and name == "target"):
+                continue
+            for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
+                if not isinstance(node, ast.AST) or _is_for_the_reader(node):
+                    continue
+                within = node if isinstance(node, ast.stmt) else statement
+                if within is not None:
+                    yield within, (parent, name), index, node
+                yield from walk(node, within)
+
+    yield from walk(tree, None)
+
+
+def _is_for_the_reader(node: ast.AST) -> bool:
+    """Docstrings, imports, and what only a type checker runs."""
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.Tuple):
+        return all(name.id.isupper() for name in _names(node)) and _is_a_number(node.value)
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        return True
+    return isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr)
+
+
+def _others(node: ast.AST, statement: ast.stmt) -> Iterator[ast.AST]:
+    match node:
+        case (
+            ast.Expr(ast.Call() | ast.Await()) | ast.AugAssign() | ast.Raise() | ast.Continue() | ast.Break()
+        ):
+            yield ast.Pass()
+        case ast.Assign(targets=[ast.Attribute() | ast.Subscript()]):
+            yield ast.Pass()
+        case ast.Return(value=ast.expr() as value) if not isinstance(value, ast.Constant):
+            yield ast.Return(ast.Constant(None))
+        case ast.If() | ast.IfExp():
+            yield from (_with(node, test=ast.Constant(value)) for value in (True, False))
+        case ast.comprehension(ifs=[_, *_]):
+            yield _with(node, ifs=[])
+        case ast.Compare(ops=[op]) if type(op) in _COMPARE:
+            yield _with(node, ops=[_COMPARE[type(op)]()])
+        case ast.Compare(ops=[first, *rest]):
+            yield _with(node, ops=[_COMPARE[type(first)](), *rest])
+            yield _with(node, ops=[first, *(_COMPARE[type(op)]() for op in rest)])
+        case ast.BoolOp(op=op):
+            yield _with(node, op=ast.Or() if isinstance(op, ast.And) else ast.And())
+        case ast.UnaryOp(op=ast.Not() | ast.USub(), operand=operand):
+            yield operand
+        case ast.BinOp(op=op):
+            yield _with(node, op=_ARITHMETIC[type(op)]())
+        case ast.Call(args=args, keywords=keywords):
+            if len(args) > 1:
+                yield _with(node, args=args[:-1])
+            yield from (_with(node, keywords=[k for k in keywords if k is not one])
+                        for one in keywords if one.arg not in _UNSEEN_ARGUMENTS)  # fmt: skip
+        case ast.Constant(value=bool() as value):
+            yield ast.Constant(not value)
+        case ast.Constant(value=int() | float() as value):
+            yield ast.Constant(value + 1 if isinstance(value, int) else value * 1.5 + 0.1)
+        case ast.Constant(value=str() | bytes() as value) if value and not _is_a_sentence(value):
+            yield ast.Constant(value + ("~" if isinstance(value, str) else b"~"))
+
+
+def _is_a_sentence(value: str | bytes) -> bool:
+    return (" " if isinstance(value, str) else b" ") in value
+
+
+def _with(node: ast.AST, **fields: Any) -> ast.AST:
+    changed = copy.copy(node)
+    for name, value in fields.items():
+        setattr(changed, name, value)
+    return changed
+
+
+def _put(field: tuple[Any, str], index: int | None, node: ast.AST) -> None:
+    parent, name = field
+    if index is None:
+        setattr(parent, name, node)
+    else:
+        getattr(parent, name)[index] = node
+
+
+def _head(statement: Any) -> str:
+    """The statement in one line, without the block below it."""
+    if isinstance(body := getattr(statement, "body", None), list):
+        statement = copy.copy(statement)
+        fields = {"body": [ast.Pass()], "orelse": [], "handlers": [], "finalbody": [], "decorator_list": []}
+        for name in fields.keys() & statement._fields:
+            setattr(statement, name, fields[name])
+        if isinstance(statement, ast.Try):
+            return "try:"
+        if isinstance(statement, ast.Match):
+            return f"match {ast.unparse(statement.subject)}:"
+        assert body
+    text = ast.unparse(ast.fix_missing_locations(statement))
+    return " ".join(text.split()).removesuffix(" pass")
+
+
+def _lines(statement: ast.stmt, tree: ast.Module) -> tuple[int, ...]:
+    if statement in tree.body and isinstance(statement, ast.Assign | ast.AnnAssign):
+        wanted = {name.id for name in _names(statement)}
+        used = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in wanted}
+        return (statement.lineno, *sorted(used - {statement.lineno}))
+    body = getattr(statement, "body", None)
+    end = (
+        body[0].lineno - 1 if isinstance(body, list) and body else (statement.end_lineno or statement.lineno)
+    )
+    return tuple(range(statement.lineno, max(end, statement.lineno) + 1))
+
+
+def _names(statement: ast.Assign | ast.AnnAssign) -> list[ast.Name]:
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return [name for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)]
+
+
+def _is_a_number(value: ast.expr) -> bool:
+    numbers = value.elts if isinstance(value, ast.Tuple) else [value]
+    return all(isinstance(n, ast.Constant) and type(n.value) in (int, float) for n in numbers)
