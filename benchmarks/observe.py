@@ -16,7 +16,7 @@ from benchmarks._collector import Collector, Spans, tree
 from benchmarks._measure import Client, Sample, difference, form, in_turns, photo, resident_kb
 from benchmarks._report import Row
 
-RUNS, REQUESTS = 15, 80
+RUNS, REQUESTS = 9, 60
 
 
 def main() -> list[Row]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import sys
@@ -65,9 +66,8 @@ def _expose(state: State, host: str) -> bool:
 
 def prepare_tracing() -> None:
     """Sets what OpenTelemetry takes from the environment, where nobody did."""
-    import opentelemetry.exporter.otlp.proto.http
-    import opentelemetry.sdk  # noqa: F401 - a missing package is said here; FastAPI would go on without
-
+    for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
+        importlib.import_module(name)  # a missing package is said here; FastAPI would go on without
     os.environ.setdefault("OTEL_SERVICE_NAME", "purrdict-feedback")
     # A collector that hangs must not delay the end of the process for longer than containers wait for it. Seconds.
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "2")

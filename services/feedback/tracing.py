@@ -69,7 +69,7 @@ def trace_database(engine: sa.Engine) -> None:
     spans: dict[int, trace.Span] = {}
 
     def before(
-        connection: sa.Connection, cursor: Any, statement: str, parameters: Any, execution: Any, many: bool
+        connection: sa.Connection, cursor: Any, statement: str, parameters: Any, *_: Any
     ) -> tuple[str, Any]:
         operation = statement.split(maxsplit=1)[0].upper()
         table = _TABLE.search(statement)

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import contextlib
+import importlib
 import json
 import os
 import sys
@@ -164,8 +165,8 @@ def _metrics(host: str, settings: Settings) -> "Metrics | None":
 def _prepare_tracing() -> None:
     """Sets what OpenTelemetry takes from the environment, where nobody did. Raises SettingsError."""
     try:
-        import opentelemetry.exporter.otlp.proto.http
-        import opentelemetry.sdk  # noqa: F401 - a missing package is said here; FastAPI would go on without
+        for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
+            importlib.import_module(name)  # a missing package is said here; FastAPI would go on without
     except ModuleNotFoundError as error:
         raise SettingsError(f"FASTAPI_OTEL_AUTO_CONFIGURE: {_missing(error)}") from error
     os.environ.setdefault("OTEL_SERVICE_NAME", "purrdict-writer")
