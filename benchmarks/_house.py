@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks._measure import ROOT, free_port, measured_environment
+from benchmarks._servers import ROOT, free_port, measured_environment
 
 GATEWAY = ROOT / "services" / "gateway"
 

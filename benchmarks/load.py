@@ -15,9 +15,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from benchmarks import _house
-from benchmarks._measure import _tree, form, free_port, machine, photo
+from benchmarks._machine import machine
+from benchmarks._memory import tree
 from benchmarks._open_loop import Run, send_at
 from benchmarks._report import RESULTS, Row, pyplot, save_plot
+from benchmarks._requests import form, photo
+from benchmarks._servers import free_port
 
 WORKERS = (1, 2, 4)
 RATES = (10, 20, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500)
@@ -146,7 +149,7 @@ def _measured(workers: int, gated: bool, request: bytes) -> Curve:
 
 
 def _cpu(services: list[_house.Started]) -> float:
-    times = [process.cpu_times() for service in services for process in _tree(service.process.pid)]
+    times = [process.cpu_times() for service in services for process in tree(service.process.pid)]
     return sum(spent.user + spent.system for spent in times)
 
 

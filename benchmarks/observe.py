@@ -13,8 +13,11 @@ from pathlib import Path
 
 from benchmarks import _house
 from benchmarks._collector import Collector, Spans, tree
-from benchmarks._measure import Client, Sample, difference, form, in_turns, photo, resident_kb
+from benchmarks._figures import Sample, difference, in_turns
+from benchmarks._load import Client
+from benchmarks._memory import resident_kb
 from benchmarks._report import Row
+from benchmarks._requests import form, photo
 
 RUNS, REQUESTS = 9, 80
 
