@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from benchmarks import _house
 from benchmarks._machine import machine
 from benchmarks._memory import tree
-from benchmarks._requests import form, photo
-from benchmarks._servers import free_port
 from benchmarks._open_loop import Run, send_at
 from benchmarks._report import RESULTS, Row, pyplot, save_plot
+from benchmarks._requests import form, photo
+from benchmarks._servers import free_port
 
 WORKERS = (1, 2, 4)
 RATES = (10, 20, 40, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500)

@@ -16,10 +16,10 @@ from benchmarks._collector import Collector, Spans, tree
 from benchmarks._figures import Sample, difference, in_turns
 from benchmarks._load import Client
 from benchmarks._memory import resident_kb
-from benchmarks._requests import form, photo
 from benchmarks._report import Row
+from benchmarks._requests import form, photo
 
-RUNS, REQUESTS = 9, 60
+RUNS, REQUESTS = 9, 80
 
 
 def main() -> list[Row]:
@@ -27,10 +27,7 @@ def main() -> list[Row]:
     with contextlib.ExitStack() as stack:
         collector = stack.enter_context(Collector())
         _show(stack, collector, data)
-        off = stack.enter_context(_house.api(LOG_LEVEL="WARNING"))
-        counted = stack.enter_context(_house.api(LOG_LEVEL="WARNING", METRICS_PORT="on"))
-        traced = stack.enter_context(_house.api(LOG_LEVEL="WARNING", **collector.environment()))
-        return _cost(data, off, counted, traced)
+        return _cost(data, collector)
 
 
 def _show(stack: contextlib.ExitStack, collector: Collector, data: bytes) -> None:
@@ -63,7 +60,11 @@ def _show(stack: contextlib.ExitStack, collector: Collector, data: bytes) -> Non
         def whole(spans: Spans) -> bool:
             ends = [span for span in spans if span.name in last]
             # The first span of a trace is the door's, which ends last.
-            begun = {span.trace_id for span in spans if span.service == f"purrdict-{list(services)[-1]}" or door is api}
+            begun = {
+                span.trace_id
+                for span in spans
+                if span.service == f"purrdict-{list(services)[-1]}" or door is api
+            }
             return {span.name for span in ends} == last and {span.trace_id for span in ends} <= begun
 
         wanted = {span.trace_id for span in collector.wait(whole) if span.name in last}
@@ -95,22 +96,27 @@ def _scrape(url: str) -> str:
     return "\n".join(f"  {line}" for line in lines if not line.startswith(hidden) and "_bucket" not in line)
 
 
-def _cost(data: bytes, *services: _house.Started) -> list[Row]:
+def _cost(data: bytes, collector: Collector) -> list[Row]:
+    """Fresh processes in each turn: two of the same kind differ by more than what is measured here."""
     request = form(data)
+    kinds: list[dict[str, str]] = [{}, {"METRICS_PORT": "on"}, collector.environment()]
 
-    def milliseconds(service: _house.Started) -> float:
-        # A connection each time: the service closes those that are idle while the others have their turns.
-        client = Client(service.port)
-        before = _cpu_seconds(service.process.pid)
-        for _ in range(REQUESTS):
-            client.send(request)
-        spent = _cpu_seconds(service.process.pid) - before
-        client.close()
-        return spent / REQUESTS * 1e3
+    def measure(settings: dict[str, str]) -> tuple[float, float]:
+        # One thread within an inference: several spin while they wait for each other, more on a busy machine.
+        with _house.api(LOG_LEVEL="WARNING", THREADS="1", **settings) as service:
+            client = Client(service.port)
+            for _ in range(REQUESTS // 4):
+                client.send(request)
+            before = _cpu_seconds(service.process.pid)
+            for _ in range(REQUESTS):
+                client.send(request)
+            spent = _cpu_seconds(service.process.pid) - before
+            client.close()
+            return spent / REQUESTS * 1e3, resident_kb([service.process.pid]) / 1024
 
-    turns = in_turns(RUNS, *(functools.partial(milliseconds, service) for service in services))
-    off, counted, traced = (Sample(turn) for turn in turns)
-    plain, *others = (resident_kb([service.process.pid]) / 1024 for service in services)
+    turns = in_turns(RUNS, *(functools.partial(measure, settings) for settings in kinds))
+    off, counted, traced = (Sample(tuple(cpu for cpu, _ in turn)) for turn in turns)
+    plain, *others = (Sample(tuple(memory for _, memory in turn)).median for turn in turns)
     rows = []
     for name, sample, memory, most, most_mb in (
         ("metrics", counted, others[0], 0.2, 5.0),
