@@ -50,7 +50,7 @@ def test_a_screen_320_pixels_wide_needs_no_sideways_scrolling(world: World, visi
 def test_everything_can_be_done_with_the_keyboard(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     page.wait_for_selector(".sample")
-    ways_in = ["choose-files", "choose-folder", "choose-live", "sample", "sample", "sample"]
+    ways_in = ["choose-files", "choose-folder", "choose-live", *["sample"] * 4]
     stops = ["open-settings", *ways_in, "where", "footer-docs", "footer-card"]
     for stop in stops:
         page.keyboard.press("Tab")

@@ -23,7 +23,8 @@ from tests.web.actions import (
     ready,
     try_sample,
 )
-from tests.web.conftest import CHROMIUM, FLAGS, Visit
+from tests.web.conftest import CHROMIUM, DEFAULTS, FLAGS, Visit
+from tests.web.services import Feedback, Service
 from tests.web.world import SAMPLES, World, jpeg, sample, serving, upload
 
 pytestmark = pytest.mark.browser
@@ -146,6 +147,27 @@ def test_four_hundred_files_of_which_half_are_no_photos_all_get_their_word(
     page.select_option("#batch-filter", "failed")
     page.locator("#batch-tiles .tile").first.click()
     assert "is no photo" in page.inner_text("#verdict-note")
+
+
+def test_a_file_that_is_deleted_meanwhile_is_said_to_be_gone(
+    world: World, visit: Visit, tmp_path: Path
+) -> None:
+    photos = [tmp_path / name for name in ("one.jpg", "two.jpg")]
+    for path in photos:
+        path.write_bytes(CAT)
+    with Service(Feedback) as feedback:
+        page = ready(visit(world.site(api=world.open.url, feedback=feedback.url), faults="FILE_NOT_FOUND"))
+        page.locator("#files").set_input_files(photos)
+        page.wait_for_selector("#batch-json")
+        for path in photos:
+            path.unlink()
+        page.get_by_label("Keep the photo").check()
+        page.locator(".feedback").get_by_role("button", name="Yes").click()
+        page.wait_for_selector("text=one.jpg cannot be read any more")
+        page.get_by_role("button", name="Ask about a part").click()
+        page.get_by_role("button", name="Ask about this part").click()
+        page.wait_for_selector(FAILED)
+    assert "one.jpg cannot be read any more" in page.inner_text("#verdict-note")
 
 
 # --- what keeps things
@@ -301,7 +323,7 @@ def test_a_camera_that_the_browser_keeps_from_the_page_says_what_to_do(world: Wo
     flags = [*FLAGS, "--use-fake-device-for-media-stream"]
     chromium = browser.browser_type.launch(executable_path=require_program(*CHROMIUM), args=flags)
     try:
-        page = chromium.new_context(service_workers="block", locale="en-US").new_page()
+        page = chromium.new_context(**DEFAULTS).new_page()
         page.goto(world.server.url)
         ready(page)
         page.get_by_role("button", name="Live camera").click()

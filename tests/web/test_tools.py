@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.conftest import require_program
 from tests.web.actions import ANSWERED, FAILED, choose, pixels, ready, try_sample, unfold
-from tests.web.conftest import CHROMIUM, FLAGS, Visit
+from tests.web.conftest import CHROMIUM, DEFAULTS, FLAGS, Visit
 from tests.web.world import World, upload
 
 pytestmark = pytest.mark.browser
@@ -118,7 +118,7 @@ def test_the_camera_is_answered_several_times_a_second_and_sends_nothing(world: 
     flags = [*FLAGS, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     chromium = browser.browser_type.launch(executable_path=require_program(*CHROMIUM), args=flags)
     try:
-        page = chromium.new_context(service_workers="block", locale="en-US").new_page()
+        page = chromium.new_context(**DEFAULTS).new_page()
         posted: list[str] = []
         page.on("request", lambda request: posted.append(request.url) if request.method == "POST" else None)
         ready_page(page, world)
@@ -130,6 +130,32 @@ def test_the_camera_is_answered_several_times_a_second_and_sends_nothing(world: 
         page.get_by_role("button", name="Ask about this").click()
         page.wait_for_selector(ANSWERED)
         assert page.inner_text("#photo-name") == "camera.jpg"
+    finally:
+        chromium.close()
+
+
+@pytest.mark.parametrize("way", ["Close", "Ask about this", "Escape"])
+def test_the_camera_is_off_when_its_window_is_closed(world: World, browser: Any, way: str) -> None:
+    flags = [*FLAGS, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    chromium = browser.browser_type.launch(executable_path=require_program(*CHROMIUM), args=flags)
+    try:
+        page = chromium.new_context(**DEFAULTS).new_page()
+        ready_page(page, world)
+        page.evaluate(
+            """() => {
+              const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+              navigator.mediaDevices.getUserMedia = async (wanted) => (window.seen = await ask(wanted));
+            }"""
+        )
+        states = "window.seen?.getTracks().map(({ readyState }) => readyState).join()"
+        page.get_by_role("button", name="Live camera").click()
+        page.wait_for_function("() => document.querySelector('dialog.live video')?.videoWidth > 0")
+        assert page.evaluate(states) == "live"
+        if way == "Escape":
+            page.keyboard.press("Escape")
+        else:
+            page.locator("dialog.live").get_by_role("button", name=way).click()
+        page.wait_for_function(f"() => {states} === 'ended'")
     finally:
         chromium.close()
 

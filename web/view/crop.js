@@ -62,7 +62,9 @@ export function crop(session) {
   }
 
   async function done() {
-    const part = await partOf(item.file, inside(box), `${item.name.replace(/\.[^.]*$/, "")} ${text("crop.name")}.jpg`);
+    const name = `${item.name.replace(/\.[^.]*$/, "")} ${text("crop.name")}.jpg`;
+    // A file that was moved or deleted meanwhile: asked about as a whole it says so in its place.
+    const part = await partOf(item.file, inside(box), name).catch(() => item.file);
     end();
     session.ask([part]);
   }

@@ -2,6 +2,7 @@
 
 import { element } from "../lib/dom.js";
 import { readPhoto } from "../lib/photo.js";
+import { Problem, problemText } from "../lib/problem.js";
 import { shown, text } from "../lib/text.js";
 
 const LABELS_AS_BUTTONS = 6;
@@ -54,7 +55,7 @@ async function deliver(panel, service, item, correction, consent) {
     thank(panel, service, item, id, token, consent);
   } catch (error) {
     ask(panel, service, item);
-    panel.append(element("p", { className: "wrong", role: "alert" }, text("feedback.failed", { detail: error.message })));
+    panel.append(element("p", { className: "wrong", role: "alert" }, text("feedback.failed", { detail: error instanceof Problem ? problemText(error) : error.message })));
   }
 }
 

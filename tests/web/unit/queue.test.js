@@ -114,3 +114,14 @@ test("three thousand photos take no longer each than thirty", async () => {
   const [few, many] = [await seconds(300), await seconds(3000)];
   assert.ok(many < 5 * few, `${few} and ${many} microseconds each`);
 });
+
+test("what is under way when everything is cleared is stopped, so that nothing more is sent", async () => {
+  const { wait } = held();
+  const signals = [];
+  const { queue } = queueOf(({ name, abort }) => signals.push(abort.signal) && wait(name));
+  queue.add(files("a", "b"), "api");
+  await settle();
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [false, false]);
+  queue.clear();
+  assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+});
