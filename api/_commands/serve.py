@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+from typing import Any
 
 from api._commands.output import CommandError, say
 from api._settings import Settings
@@ -18,7 +19,6 @@ def serve(host: str, port: int, settings: Settings) -> int:
     import uvicorn
 
     # One import path for every platform: this is the object that Vercel and Lambda run too.
-    from api._server import TimeoutProtocol
     from api.index import app
 
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -30,23 +30,26 @@ def serve(host: str, port: int, settings: Settings) -> int:
             "For more, start the service again on another port or in another container.",
             file=sys.stderr,
         )
-    # The app writes its own line a request, and has neither web sockets nor a lifespan to import code for.
-    uvicorn.run(
-        app,
-        host=host,
-        port=port,
-        # Otherwise it reads WEB_CONCURRENCY, and ends at any value of it but 1.
-        workers=1,
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        ws="none",
-        lifespan="off",
-        # Where uvloop is installed it would be taken: beside this protocol it saves no time, and it costs memory.
-        loop="asyncio",
-        http=TimeoutProtocol,
-    )
+    # Without `workers` it reads WEB_CONCURRENCY, and ends at any value of it but 1.
+    uvicorn.run(app, host=host, port=port, workers=1, **uvicorn_options())
     return 0
+
+
+def uvicorn_options() -> dict[str, Any]:
+    """How uvicorn serves the app."""
+    from api._server import TimeoutProtocol
+
+    return {
+        # The app writes its own line a request, and has neither web sockets nor a lifespan to import code for.
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "ws": "none",
+        "lifespan": "off",
+        # Where uvloop is installed it would be taken: beside this protocol it saves no time, and it costs memory.
+        "loop": "asyncio",
+        "http": TimeoutProtocol,
+    }
 
 
 def _check_address(host: str, port: int) -> None:
