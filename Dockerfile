@@ -4,9 +4,10 @@ FROM python:3.12-slim-bookworm@sha256:782412e85d0f0984994c290652577d4018aff08145
 
 WORKDIR /build
 RUN python -m venv /opt/purrdict
-COPY requirements.txt requirements-serve.txt ./
+COPY requirements.txt requirements-serve.txt requirements-operate.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/purrdict/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.txt -r requirements-serve.txt
+    /opt/purrdict/bin/python -m pip install --require-hashes --only-binary :all: -r requirements.txt -r requirements-serve.txt \
+        -r requirements-operate.txt
 COPY deploy/prune.py ./
 # The service runs as a user who may write nowhere, so what it would compile at every start is compiled here.
 RUN /opt/purrdict/bin/python prune.py \

@@ -27,6 +27,8 @@ SUPPORTED = ((3, 11), (3, 14))
 
 # Each step is one call of pip: if one file has hashes, pip requires them of all other files in the same call.
 LOCKED = ["-r", "requirements.txt", "-r", "requirements-serve.txt"]
+# Metrics and traces: beside the server, and imported only when they are switched on.
+OPERATED = [*LOCKED, "-r", "requirements-operate.txt"]
 TRAINING = ["-r", "export/requirements.txt", "-c", "requirements.in"]
 FEEDBACK = ["-r", "services/feedback/requirements.txt"]
 TOOLS = [
@@ -38,12 +40,12 @@ TOOLS = [
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
     # Tests that share fixtures stay in one process (tests/conftest.py).
-    "test": ([LOCKED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadgroup"]),
+    "test": ([OPERATED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadgroup"]),
     # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
     "feedback": ([FEEDBACK], ["-m", "services.feedback", "serve"]),
-    "mutants": ([LOCKED, TOOLS], ["-m", "tests.mutants"]),
-    "install": ([LOCKED, TOOLS], ["-c", "pass"]),
+    "mutants": ([OPERATED, TOOLS], ["-m", "tests.mutants"]),
+    "install": ([OPERATED, TOOLS], ["-c", "pass"]),
 }
 
 

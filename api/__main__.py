@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from api._commands.tunnel import tunnel
 
             return tunnel(options.host, port, settings)
-        return serve(options.host, port, settings)
+        return serve(options.host, port, settings, options.workers)
     except (SettingsError, CommandError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -67,6 +67,13 @@ def _parser() -> argparse.ArgumentParser:
         "serve", help="serve the API and the page", description="Serves the API and the page."
     )
     _add_address(serve)
+    serve.add_argument(
+        "--workers",
+        type=_workers,
+        default=1,
+        metavar="N",
+        help="processes that answer; one uses all processors with threads (default: %(default)s)",
+    )
     predict = commands.add_parser(
         "predict",
         help="classify photos",
@@ -91,6 +98,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument("--port", type=_port, help="port to listen on (default: PORT, or 8000)")
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= 64):
+        raise argparse.ArgumentTypeError(f"{text[:20]!r} must be a whole number from 1 to 64")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -6,7 +6,7 @@ All of it runs on the event loop, one step at a time, so that plain numbers do.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 # Uploads of the greatest size that may be held together: 288 MB with the default limit.
 UPLOADS_OF_FULL_SIZE = 64
@@ -16,14 +16,23 @@ RETRY_AFTER_S = 2
 
 
 class OverloadError(Exception):
-    """The process is overloaded; the request was not processed and may be sent again."""
+    """The process is overloaded; the request was not processed and may be sent again.
 
-    def __init__(self) -> None:
+    `reason` is `photos_waiting` or `bytes_held`.
+    """
+
+    def __init__(self, reason: str) -> None:
         super().__init__("Too many photos are waiting. Send this one again in a few seconds.")
+        self.reason = reason
 
 
 class Admission:
-    """Counts the bytes that a process holds and the photos that wait, and refuses more than the limits."""
+    """Counts the bytes that a process holds and the photos that wait, and refuses more than the limits.
+
+    `watch` is told the bytes and the photos whenever they have changed.
+    """
+
+    watch: Callable[[int, int], None] | None = None
 
     def __init__(self, max_upload_bytes: int) -> None:
         self.max_bytes = UPLOADS_OF_FULL_SIZE * max_upload_bytes
@@ -38,6 +47,7 @@ class Admission:
             yield upload
         finally:
             self.bytes -= upload.bytes
+            self.changed()
 
     @contextlib.contextmanager
     def work(self, photos: int) -> Iterator[None]:
@@ -47,12 +57,19 @@ class Admission:
             OverloadError: too many wait already.
         """
         if self.photos + photos > MAX_PHOTOS_WAITING:
-            raise OverloadError
+            raise OverloadError("photos_waiting")
         self.photos += photos
+        self.changed()
         try:
             yield
         finally:
             self.photos -= photos
+            self.changed()
+
+    def changed(self) -> None:
+        """Tells `watch`, if there is one."""
+        if self.watch:
+            self.watch(self.bytes, self.photos)
 
 
 class Upload:
@@ -69,6 +86,7 @@ class Upload:
             OverloadError: all requests together hold too many.
         """
         if self._admission.bytes + count > self._admission.max_bytes:
-            raise OverloadError
+            raise OverloadError("bytes_held")
         self._admission.bytes += count
         self.bytes += count
+        self._admission.changed()

@@ -6,9 +6,10 @@ import re
 import sys
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -24,9 +25,25 @@ _CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLIENT_CLOSED_REQUEST = 499  # nginx's name for a client that left; it goes into the log only
 
 
+class Answered(Protocol):
+    """What was answered for one photo."""
+
+    prediction: str
+    confidence: float
+    recognized: bool
+
+
 @dataclass
 class RequestRecord:
-    """What is known about one request, for its headers and its log line."""
+    """What is known about one request, for its headers, its log line and whoever observes it.
+
+    Attributes:
+        timings: milliseconds by stage, in the order in which the stages happened.
+        submitted_ns: when the first stage began, in nanoseconds since 1970; 0 where there was none.
+        answers: one for each photo that has one.
+        refused: why the process did not take the request on.
+        trace_id: of the trace that the request belongs to.
+    """
 
     id: str
     bytes_in: int = 0
@@ -34,9 +51,13 @@ class RequestRecord:
     photos: int = 0
     prediction: str | None = None
     recognized: bool | None = None
+    submitted_ns: int = 0
+    answers: Sequence[Answered] = ()
+    refused: str | None = None
+    trace_id: str | None = None
 
     def server_timing(self, total_ms: float) -> str:
-        """Value of the Server-Timing header: decode, resize, infer where they happened, and the total."""
+        """Value of the Server-Timing header: queue, decode, resize, infer where they happened, and the total."""
         return ", ".join(f"{name};dur={ms:.2f}" for name, ms in {**self.timings, "total": total_ms}.items())
 
 
@@ -46,12 +67,32 @@ def record_of(scope: Scope) -> RequestRecord:
     return record
 
 
+class Observer(Protocol):
+    """Hears of every request: metrics and tracing, where they are switched on."""
+
+    def began(self, record: RequestRecord) -> None:
+        """The request has an id, and nothing else yet."""
+
+    def answering(self, scope: Scope, record: RequestRecord) -> None:
+        """The answer begins; the record is as full as it will be, but for bytes that still come."""
+
+    def ended(self, scope: Scope, record: RequestRecord, status: int, total_ms: float) -> None:
+        """All is said, or the client left (499)."""
+
+
+def route_of(scope: Scope) -> str | None:
+    """The route's template, never the path: a path is the client's text and may hold a name or a key."""
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path
+
+
 class RequestMiddleware:
     """Outermost: gives the request its id, every response its headers, and the log its line."""
 
-    def __init__(self, app: ASGIApp, security: SecurityHeaders) -> None:
+    def __init__(self, app: ASGIApp, security: SecurityHeaders, observers: Sequence[Observer] = ()) -> None:
         self.app = app
         self.security = security
+        self.observers = observers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,6 +101,8 @@ class RequestMiddleware:
         start = time.perf_counter()
         record = scope["purrdict"] = RequestRecord(id=_request_id(scope))
         status = _CLIENT_CLOSED_REQUEST
+        for observer in self.observers:
+            observer.began(record)
 
         async def receive_counted() -> Message:
             message = await receive()
@@ -74,6 +117,8 @@ class RequestMiddleware:
                 headers["X-Request-ID"] = record.id
                 headers["Server-Timing"] = record.server_timing((time.perf_counter() - start) * 1e3)
                 self.security.add_to(headers)
+                for observer in self.observers:
+                    observer.answering(scope, record)
             elif scope["method"] == "HEAD" and message["type"] == "http.response.body":
                 # Servers leave it out by themselves; Lambda's adapter would send it.
                 message = {**message, "body": b""}
@@ -84,7 +129,10 @@ class RequestMiddleware:
         except ClientDisconnect:
             pass  # nobody is left to answer
         finally:
-            _log_request(scope, record, status, (time.perf_counter() - start) * 1e3)
+            total_ms = (time.perf_counter() - start) * 1e3
+            for observer in self.observers:
+                observer.ended(scope, record, status, total_ms)
+            _log_request(scope, record, status, total_ms)
 
 
 class FailureMiddleware:
@@ -127,13 +175,14 @@ def _log_request(scope: Scope, record: RequestRecord, status: int, total_ms: flo
     fields: dict[str, object] = {
         "request_id": record.id,
         "method": scope["method"],
-        # The route's template, never the path: a path is the client's text and may hold a name or a key.
-        "route": getattr(scope.get("route"), "path", None),
+        "route": route_of(scope),
         "status": status,
         "bytes_in": record.bytes_in,
         "total_ms": round(total_ms, 2),
         **{f"{name}_ms": round(ms, 2) for name, ms in record.timings.items()},
     }
+    if record.trace_id:
+        fields["trace_id"] = record.trace_id
     if record.photos:
         fields["photos"] = record.photos
     if record.prediction is not None:

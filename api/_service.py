@@ -80,8 +80,9 @@ class Service:
             UnavailableError: there is no usable model.
         """
         classifier = self.ready()
-        prediction, timings = await self._work(1, lambda: self._predict(classifier, data, explain))
-        return PredictionAnswer.of(prediction, **closing(classifier.model.version, timings)), timings
+        waited, (prediction, timings) = await self._work(1, lambda: self._predict(classifier, data, explain))
+        answer = PredictionAnswer.of(prediction, **closing(classifier.model.version, timings))
+        return answer, {"queue": waited, **timings}
 
     async def predict_batch(self, files: list[bytes], explain: bool) -> tuple[BatchAnswer, Timings]:
         """Decodes and classifies several photos; one that cannot be read gives its error in its place.
@@ -90,15 +91,23 @@ class Service:
             OverloadError, UnavailableError: as above.
         """
         classifier = self.ready()
-        results, timings = await self._work(
+        waited, (results, timings) = await self._work(
             len(files), lambda: self._predict_batch(classifier, files, explain)
         )
-        return BatchAnswer.of(results, **closing(classifier.model.version, timings)), timings
+        answer = BatchAnswer.of(results, **closing(classifier.model.version, timings))
+        return answer, {"queue": waited, **timings}
 
-    async def _work(self, photos: int, job: Callable[[], _T]) -> _T:
-        """Runs a job on so many photos off the event loop, on as many threads as there are processors."""
+    async def _work(self, photos: int, job: Callable[[], _T]) -> tuple[float, _T]:
+        """Runs a job on so many photos off the event loop, on as many threads as there are processors.
+
+        Returns:
+            The milliseconds that it waited for a thread, and the job's result.
+        """
+        submitted = time.perf_counter()
         with self.admission.work(photos):
-            return await asyncio.get_running_loop().run_in_executor(self.workers, job)
+            return await asyncio.get_running_loop().run_in_executor(
+                self.workers, lambda: (_ms_since(submitted), job())
+            )
 
     def _predict(self, classifier: Classifier, data: bytes, explain: bool) -> tuple[Prediction, Timings]:
         photo = decode(data, classifier.model.input_size, self.settings.max_pixels)

@@ -63,6 +63,9 @@ class Settings:
     root_path: str = ""
     feedback_url: str | None = None
     writer_url: str | None = None
+    metrics_port: int | None = None
+    metrics_key: str | None = field(default=None, repr=False)
+    fastapi_otel_auto_configure: bool = False
     ngrok_authtoken: str | None = field(default=None, repr=False)
     workers_ignored: bool = False
 
@@ -95,6 +98,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         root_path=_root_path("ROOT_PATH", text),
         feedback_url=_service("FEEDBACK_URL", text),
         writer_url=_service("WRITER_URL", text),
+        metrics_port=_integer("METRICS_PORT", text, 0, minimum=1, maximum=65_535) or None,
+        metrics_key=_key("METRICS_KEY", environment.get("METRICS_KEY", "")),
+        fastapi_otel_auto_configure=_boolean("FASTAPI_OTEL_AUTO_CONFIGURE", text, default=False),
         ngrok_authtoken=text.get("NGROK_AUTHTOKEN") or None,
         # Not a setting of this service but of uvicorn and platforms, for servers with several processes.
         workers_ignored=text.get(_WORKERS, "") not in ("", "1"),
@@ -199,6 +205,13 @@ def _keys(value: str) -> tuple[str, ...]:
         # The value itself must not reach a log.
         raise SettingsError("API_KEYS: a key may hold only visible ASCII characters, no spaces inside.")
     return keys
+
+
+def _key(name: str, value: str) -> str | None:
+    if value and not re.fullmatch(r"[!-~]+", value):
+        # The value itself must not reach a log.
+        raise SettingsError(f"{name}: a key may hold only visible ASCII characters, no spaces.")
+    return value or None
 
 
 def _directory(name: str, text: Mapping[str, str], default: Path) -> Path:

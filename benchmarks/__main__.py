@@ -22,7 +22,7 @@ PARTS: dict[str, Callable[[], list[Row]]] = {
 
 
 # What stands beside the function: run by name only, and in no table of the function's.
-BESIDE = ("feedback", "gateway")
+BESIDE = ("feedback", "gateway", "observe", "load")
 
 
 def _add_beside(names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """Lists the licences of everything that is deployed: python docs/licenses.py writes docs/LICENSES.md.
 
-It lists the packages of requirements.txt and requirements-serve.txt, and the third-party files in this repository.
+It lists the packages of requirements.txt, requirements-serve.txt and requirements-operate.txt, and the third-party
+files in this repository.
 Versions and licences are read from what is installed, so run it in the environment of the tests (.venv).
 """
 
@@ -13,12 +14,12 @@ from packaging.markers import Marker
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "LICENSES.md"
-REQUIREMENTS = ("requirements.txt", "requirements-serve.txt")
+REQUIREMENTS = ("requirements.txt", "requirements-serve.txt", "requirements-operate.txt")
 
 # Third-party files in this repository, by folder: name, licence, and the file with its text.
 WEB = {
     "api/_docs": ("Swagger UI, SmartBear, and ReDoc, Redocly", "Apache-2.0, MIT", "LICENSES"),
-    "web/samples": ("photos of scikit-image's `data`", "CC0-1.0, public domain", "LICENSE.md"),
+    "web/samples": ("photos of scikit-image's `data` and of GCompris", "CC0-1.0, public domain", "LICENSE.md"),
     "web/vendor/onnxruntime-web": ("ONNX Runtime Web, Microsoft", "MIT", "LICENSE, ThirdPartyNotices.txt"),
 }
 

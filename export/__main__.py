@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # Notes of libraries about their own work don't help the person who trains.
-    for library in ("lightning_fabric", "onnx_ir", "onnxscript", "torch.onnx", "matplotlib"):
+    for library in ("lightning_fabric", "onnx_ir", "onnxscript", "matplotlib"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It warns that torchvision is missing, which nothing here needs.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
 
     from api._registry import ModelError
     from export import provenance

@@ -109,6 +109,7 @@ def running_server(
     command: Sequence[str] = API,
     port: int | None = None,
     preexec_fn: Callable[[], None] | None = None,
+    workers: int = 1,
     **settings: str,
 ) -> Iterator[Server]:
     """Starts the server with these settings, waits until it answers, and ends it afterwards.
@@ -118,7 +119,7 @@ def running_server(
     port = port or free_port()
     with log_path.open("a") as log:
         process = subprocess.Popen(
-            [*command, "serve", "--port", str(port)],
+            [*command, "serve", "--port", str(port), *(["--workers", str(workers)] if workers > 1 else [])],
             cwd=ROOT,
             env=clean_environment(**settings),
             stdout=log,
@@ -213,7 +214,7 @@ def serving(keep_alive_s: int = 5, **settings: str) -> Iterator[LocalServer]:
             started.set()
 
     with InProcess(**settings) as app, socket.create_server(("127.0.0.1", 0)) as listener:
-        options = {**uvicorn_options(), "timeout_keep_alive": keep_alive_s}
+        options = {**uvicorn_options(), "lifespan": "off", "timeout_keep_alive": keep_alive_s}
         server = Announcing(uvicorn.Config(app.app, **options))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

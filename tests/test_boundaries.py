@@ -34,6 +34,8 @@ DEPLOYED = {
 }
 ON_A_DEVELOPERS_MACHINE = {"uvicorn", "ngrok"}
 
+# Imported where metrics or traces are switched on, and nowhere else: tests/api/observe tells so.
+WHEN_OBSERVED = {"prometheus_client", "opentelemetry"}
 
 # The rooms of api/, lowest first: a module imports what stands in a line above its own, and of its own room the lines
 # above too. So there can be no circle.
@@ -57,6 +59,7 @@ ROOMS = (
         "_security",
     ),
     ("_settings", "_classifier", "_requests"),
+    ("_observe.metrics", "_observe.exposition", "_observe.processes", "_observe.tracing"),
     ("_many",),
     ("_answers", "_openapi"),
     ("_service",),
@@ -105,6 +108,8 @@ def test_the_deployed_side_imports_only_what_is_deployed() -> None:
         allowed = DEPLOYED | {"api"} | set(sys.stdlib_module_names)
         if path.parent.name == "_commands" or path.name == "_server.py":
             allowed |= ON_A_DEVELOPERS_MACHINE
+        if path.parent.name == "_observe" or path.name == "_app.py":
+            allowed |= WHEN_OBSERVED
         assert imports_of(path) <= allowed, path.name
 
 

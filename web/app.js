@@ -8,6 +8,9 @@ import { fillIn, formatLargeNumber, formatPercent, text } from "./lib/text.js";
 import { Classes } from "./view/classes.js";
 import { Place } from "./view/place.js";
 
+/** A screen with room for an example beside the question; style.css has the same. */
+const ROOMY = "(min-width: 64rem) and (min-height: 36rem)";
+
 async function start() {
   fillIn(document);
   document.documentElement.dataset.theme = remembered("theme") ?? "system";
@@ -21,6 +24,7 @@ async function start() {
   show({ page: true });
   // After the page itself, whose own files come first.
   if (document.readyState !== "complete") await new Promise((resolve) => addEventListener("load", resolve, { once: true }));
+  page.offerExample();
   import("./lib/offline.js").then(({ keepOffline }) => keepOffline(page)).catch(() => {});
 }
 
@@ -31,10 +35,12 @@ class Page {
   #asking = new Set();
   #session = null;
   #started = null;
+  #example = null;
+  #mayOffer = false;
 
   constructor(settings) {
     this.settings = settings;
-    this.classes = new Classes((sample) => this.#askSample(sample));
+    this.classes = new Classes((sample) => this.askSample(sample));
     this.place = new Place(settings, () => this.#changed());
   }
 
@@ -49,11 +55,18 @@ class Page {
   async ask(files) {
     if (!files.length) return;
     this.hint("");
+    this.#example?.then((example) => example.stop(), () => {});
+    this.#loadModel();
     try {
       (await this.session()).ask(files);
     } catch {
       this.hint(text(navigator.onLine ? "problem.part" : "problem.part.offline"));
     }
+  }
+
+  /** Where this device answers, its model comes while the photo is read: nobody waits for one after the other. */
+  #loadModel() {
+    if (this.place.where === "browser") this.place.load().catch(() => {});
   }
 
   hint(message) {
@@ -84,8 +97,11 @@ class Page {
     addEventListener("paste", (event) => this.#paste(event));
     this.#listenForDrops();
     // Somebody is about to choose: what comes next may come now.
-    for (const sign of ["pointerdown", "keydown", "dragenter"])
-      addEventListener(sign, () => this.session().catch(() => {}), { once: true, passive: true });
+    const soon = () => {
+      this.session().catch(() => {});
+      if (!navigator.connection?.saveData) this.#loadModel();
+    };
+    for (const sign of ["pointerdown", "keydown", "dragenter"]) addEventListener(sign, soon, { once: true, passive: true });
   }
 
   #listenForDrops() {
@@ -136,7 +152,7 @@ class Page {
     if (leftOut) this.hint(text("choose.leftOut", { count: leftOut }));
   }
 
-  async #askSample(sample) {
+  async askSample(sample) {
     const name = `${sample}.jpg`;
     try {
       const response = await fetch(`samples/${name}`);
@@ -179,6 +195,25 @@ class Page {
     byId("footer-model").textContent = known ? modelText(known) : "";
     show({ "footer-card": Boolean(known) });
     this.shownModel = known;
+    this.#showExample();
+  }
+
+  /** From now on the page has time for an example: its own files are here. */
+  offerExample() {
+    this.#mayOffer = true;
+    this.#showExample();
+  }
+
+  async #showExample() {
+    if (navigator.connection?.saveData) return show({ example: false });
+    if (!this.#mayOffer || this.#started?.selected || !this.classes.example || !matchMedia(ROOMY).matches) return;
+    try {
+      this.#example ??= import("./view/example.js").then(({ Example }) => new Example(this));
+      (await this.#example).update();
+    } catch {
+      // It is only an example.
+      show({ example: false });
+    }
   }
 
   /** Asks a place about its model, once. */

@@ -1,10 +1,11 @@
 """`POST /predict` and `POST /predict/batch`: from the request to the service and back."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Query, Request
 
-from api._answers import BatchAnswer, Error, PredictionAnswer
+from api._answers import BatchAnswer, BatchItem, Error, PredictionAnswer
 from api._photo.formats import READABLE
 from api._requests import record_of
 from api._routes.body import MAX_BATCH, read_photo, read_photos
@@ -49,11 +50,12 @@ def add_routes(app: FastAPI, settings: Settings) -> None:
 async def predict(request: Request, explain: Explain = False) -> Any:
     service: Service = request.app.state.service
     service.ready()  # before the body is read in vain
+    record = record_of(request.scope)
     with service.admission.upload() as upload:
         data = await read_photo(request, service.settings.max_upload_bytes, upload.add)
+        record.submitted_ns = time.time_ns()
         answer, timings = await service.predict(data, explain)
-    record = record_of(request.scope)
-    record.photos, record.timings = 1, timings
+    record.photos, record.timings, record.answers = 1, timings, (answer,)
     record.prediction, record.recognized = answer.prediction, answer.recognized
     return answer
 
@@ -61,11 +63,13 @@ async def predict(request: Request, explain: Explain = False) -> Any:
 async def predict_batch(request: Request, explain: Explain = False) -> Any:
     service: Service = request.app.state.service
     service.ready()
+    record = record_of(request.scope)
     with service.admission.upload() as upload:
         files = await read_photos(request, service.settings.max_upload_bytes, upload.add)
+        record.submitted_ns = time.time_ns()
         answer, timings = await service.predict_batch(files, explain)
-    record = record_of(request.scope)
     record.photos, record.timings = len(files), timings
+    record.answers = [item for item in answer.results if isinstance(item, BatchItem)]
     return answer
 
 

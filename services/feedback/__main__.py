@@ -26,9 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("services", "__main__"):
             raise
+        observed = (error.name or "").startswith(("prometheus", "opentelemetry"))
         print(
             f"error: the package {error.name} is missing. Run: {_python()} -m pip install -r "
-            "services/feedback/requirements.txt",
+            f"services/feedback/requirements{'-operate' if observed else ''}.txt",
             file=sys.stderr,
         )
         return 2

@@ -37,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         docs_url=None,
         openapi_url="/feedback/openapi.json",
+        telemetry={"auto_configure": settings.tracing},
     )
     app.state.feedback = state
     # The page before the rest of /feedback/...: "owner" and "stats" are no ids.
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         expose_headers=["X-Request-ID", "Idempotent-Replayed", "Retry-After"],
         max_age=7200,
     )
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, metrics=state.metrics, tracing=settings.tracing)
     return app
 
 

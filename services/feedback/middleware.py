@@ -9,11 +9,15 @@ import sys
 import time
 import uuid
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from services.feedback.metrics import Metrics
 
 log = logging.getLogger("purrdict.feedback")
 _CLEAN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -30,8 +34,8 @@ _HEADERS = {
 class RequestMiddleware:
     """Outermost. The line in the log has ids, routes, statuses and timings: no address, key, token, label or photo."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics | None = None, tracing: bool = False) -> None:
+        self.app, self.metrics, self.tracing = app, metrics, tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -39,6 +43,7 @@ class RequestMiddleware:
             return
         start = time.perf_counter()
         request_id = _request_id(scope)
+        trace_id = _trace_id() if self.tracing else None
         status, started = _CLIENT_CLOSED_REQUEST, False
 
         async def send_with_headers(message: Message) -> None:
@@ -49,6 +54,8 @@ class RequestMiddleware:
                 headers["X-Request-ID"] = request_id
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if trace_id:
+                    _name_span(request_id, scope)
             await send(message)
 
         try:
@@ -62,12 +69,31 @@ class RequestMiddleware:
             detail = f"The service failed. Try again, and report the request id {request_id} if it stays so."
             await JSONResponse({"detail": detail}, 500)(scope, receive, send_with_headers)
         finally:
+            seconds = time.perf_counter() - start
+            if self.metrics:
+                self.metrics.request(_route(scope), scope["method"], status, seconds)
             log.info("request", extra={"fields": {
-                "request_id": request_id, "method": scope["method"],
-                # The route's template, never the path: that is the client's own text.
-                "route": getattr(scope.get("route"), "path", None),
-                "status": status, "total_ms": round((time.perf_counter() - start) * 1e3, 2),
+                "request_id": request_id, "method": scope["method"], "route": _route(scope),
+                "status": status, "total_ms": round(seconds * 1e3, 2), **({"trace_id": trace_id} if trace_id else {}),
             }})  # fmt: skip
+
+
+def _route(scope: Scope) -> str | None:
+    # The route's template, never the path: that is the client's own text.
+    path: str | None = getattr(scope.get("route"), "path", None)
+    return path
+
+
+def _trace_id() -> str | None:
+    from services.feedback import tracing
+
+    return tracing.trace_id()
+
+
+def _name_span(request_id: str, scope: Scope) -> None:
+    from services.feedback import tracing
+
+    tracing.name_request(request_id, _route(scope), bool(scope.get("query_string")))
 
 
 def _request_id(scope: Scope) -> str:

@@ -41,6 +41,9 @@ class Settings:
     trusted_hops: int = 0
     port: int = 8001
     log_level: str = "INFO"
+    metrics_port: int | None = None
+    metrics_key: str | None = field(default=None, repr=False)
+    tracing: bool = False
 
 
 def load(environment: Mapping[str, str] | None = None) -> Settings:
@@ -68,6 +71,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         trusted_hops=_integer("TRUSTED_HOPS", text, 0, 0, 10),
         port=_integer("FEEDBACK_PORT", text, 8001, 1, 65_535),
         log_level=_choice("LOG_LEVEL", text, "INFO", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+        metrics_port=_integer("FEEDBACK_METRICS_PORT", text, 0, 1, 65_535) or None,
+        metrics_key=_from_file("METRICS_KEY", text) or None,
+        tracing=text.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true",
     )
 
 

@@ -7,13 +7,16 @@ come meanwhile: no request waits longer than for the batch before it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
+from opentelemetry import context
 from sqlalchemy import exc
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -91,19 +94,29 @@ Outcome = Stored | Exception
 
 
 class Writer:
-    """Writes entries in batches; `per_hour` of them for each client."""
+    """Writes entries in batches; `per_hour` of them for each client.
+
+    `observed` is entered around each transaction, with the OpenTelemetry context of each request in it.
+    """
+
+    observed: Callable[[Sequence[context.Context]], AbstractContextManager[None]] | None = None
 
     def __init__(self, database: Database, per_hour: int) -> None:
         self._database, self._per_hour = database, per_hour
-        self._waiting: list[tuple[Entry, asyncio.Future[Stored]]] = []
+        self._waiting: list[tuple[Entry, asyncio.Future[Stored], context.Context]] = []
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """How many entries wait to be stored."""
+        return len(self._waiting)
 
     async def add(self, entry: Entry) -> Stored:
         """Stores an entry; returns once it is committed. Raises RefusedError or UnavailableError."""
         if len(self._waiting) >= MOST_WAITING:
             raise BusyError("Too much feedback is waiting to be stored. Try again in a few seconds.")
         future: asyncio.Future[Stored] = asyncio.get_running_loop().create_future()
-        self._waiting.append((entry, future))
+        self._waiting.append((entry, future, context.get_current()))
         # No task of its own lives on between requests: serverless plans freeze those.
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._drain())
@@ -112,14 +125,17 @@ class Writer:
     async def _drain(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:LARGEST_BATCH], self._waiting[LARGEST_BATCH:]
-            entries = [entry for entry, _ in batch]
+            entries = [entry for entry, _, _ in batch]
             try:
-                outcomes = await asyncio.to_thread(self._write, entries)
+                with (
+                    self.observed([one for _, _, one in batch]) if self.observed else contextlib.nullcontext()
+                ):
+                    outcomes = await asyncio.to_thread(self._write, entries)
             except BaseException as error:
                 outcomes = [error if isinstance(error, Exception) else UnavailableError(str(error))] * len(
                     batch
                 )
-            for (_, future), outcome in zip(batch, outcomes, strict=True):
+            for (_, future, _), outcome in zip(batch, outcomes, strict=True):
                 if future.done():  # the client left; its feedback is kept all the same
                     continue
                 if isinstance(outcome, Exception):

@@ -3,10 +3,12 @@
 import argparse
 import asyncio
 import contextlib
+import importlib
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -16,6 +18,9 @@ from services.writer.job import Writer
 from services.writer.prompts import NOTICE, PromptError
 from services.writer.schemas import LANGUAGES, Length, Task, Tone, WriteRequest
 from services.writer.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from services.writer.metrics import Metrics
 
 _DESCRIPTION = """\
 Drafts of adoption texts and e-mails from notes, by a language model of your own.
@@ -105,7 +110,9 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
     from services.writer.door import start_logging
 
     start_logging(settings.log_level)
-    app = create_app(settings)
+    if settings.tracing:
+        _prepare_tracing()
+    app = create_app(settings, _metrics(options.host, settings))
     port = options.port or settings.port
     state, detail = asyncio.run(_state(settings))
     if state != "ready":
@@ -130,6 +137,45 @@ def _serve(options: argparse.Namespace, settings: Settings) -> int:
         limit_concurrency=settings.llm_parallel + settings.queue + 100,
     )
     return 0
+
+
+def _metrics(host: str, settings: Settings) -> "Metrics | None":
+    """What counts, and is to be scraped from now on, where the settings ask for it.
+
+    Raises:
+        SettingsError: nothing can listen there, or a package is missing.
+    """
+    if not settings.metrics_port:
+        return None
+    try:
+        from services.writer.exposition import expose
+        from services.writer.metrics import Metrics
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"METRICS_PORT: {_missing(error)}") from error
+    metrics = Metrics()
+    try:
+        expose(metrics.registry, host, settings.metrics_port, settings.metrics_key)
+    except OSError as error:
+        raise SettingsError(
+            f"METRICS_PORT: cannot listen on {host}, port {settings.metrics_port}: {error.strerror}."
+        ) from error
+    return metrics
+
+
+def _prepare_tracing() -> None:
+    """Sets what OpenTelemetry takes from the environment, where nobody did. Raises SettingsError."""
+    try:
+        for name in ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.http"):
+            importlib.import_module(name)  # a missing package is said here; FastAPI would go on without
+    except ModuleNotFoundError as error:
+        raise SettingsError(f"FASTAPI_OTEL_AUTO_CONFIGURE: {_missing(error)}") from error
+    os.environ.setdefault("OTEL_SERVICE_NAME", "purrdict-writer")
+    # A collector that hangs must not delay the end of the process for longer than containers wait for it. Seconds.
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
+
+
+def _missing(error: ModuleNotFoundError) -> str:
+    return f"{error.name} is not installed: pip install -r services/writer/requirements-operate.txt"
 
 
 async def _state(settings: Settings) -> tuple[str, str]:

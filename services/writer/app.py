@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,9 @@ from services.writer.page import documentation
 from services.writer.schemas import LANGUAGES, MAX_NOTES, Length, Task, Tone, WriteRequest
 from services.writer.settings import Settings
 from services.writer.stream import EventStream, Out
+
+if TYPE_CHECKING:
+    from services.writer.metrics import Metrics
 
 # A health check a second must not become an engine's main work.
 _HEALTH_AGE_S = 2.0
@@ -62,8 +65,8 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def create_app(settings: Settings) -> ASGIApp:
-    """The service with these settings.
+def create_app(settings: Settings, metrics: "Metrics | None" = None) -> ASGIApp:
+    """The service with these settings; `metrics` count what it does.
 
     Raises:
         PromptError: a prompt is missing or not understood.
@@ -83,11 +86,14 @@ def create_app(settings: Settings) -> ASGIApp:
         # The usual pages load their scripts from elsewhere; this service's own needs none.
         docs_url=None,
         redoc_url=None,
+        telemetry={"auto_configure": settings.tracing},
     )
     _add_routes(app, writer)
     app.add_exception_handler(RequestValidationError, _unusable)
     app.add_exception_handler(HTTPException, _refused)
-    door = Door(app, settings.api_keys)
+    door = Door(app, settings.api_keys, metrics, settings.tracing)
+    if metrics:
+        metrics.watch(writer.admission)
     if not settings.allowed_origins:
         return door
     # Around the door: a page has to be able to read its refusals too.

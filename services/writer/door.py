@@ -13,7 +13,7 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,6 +21,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.writer.errors import WriterError
 from services.writer.schemas import MAX_BODY_BYTES
 from services.writer.stream import plain
+
+if TYPE_CHECKING:
+    from services.writer.metrics import Metrics
 
 log = logging.getLogger("writer")
 
@@ -38,8 +41,11 @@ _HEADERS = {
 class Door:
     """Outermost: every request passes it, and every response gets its headers."""
 
-    def __init__(self, app: ASGIApp, keys: tuple[str, ...]) -> None:
+    def __init__(
+        self, app: ASGIApp, keys: tuple[str, ...], metrics: "Metrics | None" = None, tracing: bool = False
+    ) -> None:
         self._app = app
+        self._metrics, self._tracing = metrics, tracing
         self._keys = [key.encode() for key in keys]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,6 +68,8 @@ class Door:
                 answered["X-Request-ID"] = request_id
                 for name, value in _HEADERS.items():
                     answered.setdefault(name, value)
+                if self._tracing:
+                    _name_span(request_id, scope, fields)
             await send(message)
 
         async def listen() -> Message:
@@ -73,7 +81,9 @@ class Door:
         try:
             await self._admit(scope, headers, listen, answer)
         finally:
-            path = scope["path"] if scope["path"] in _PATHS else "other"
+            path, seconds = known(scope["path"]), perf_counter() - began
+            if self._metrics:
+                self._metrics.request(path, scope["method"], status, seconds, fields)
             fields = {
                 "request_id": request_id,
                 "method": scope["method"],
@@ -81,7 +91,7 @@ class Door:
                 "status": status,
                 **fields,
             }
-            ms = round((perf_counter() - began) * 1000, 1)
+            ms = round(seconds * 1000, 1)
             log.info(
                 "request",
                 extra={"fields": {**fields, "ms": ms, "client_left": gone and "finish_reason" not in fields}},
@@ -110,6 +120,20 @@ class Door:
         # Every key is compared, so that the time does not tell which one was nearly right.
         if not sum(hmac.compare_digest(given.encode("latin-1"), key) for key in self._keys):
             raise WriterError(401, "A key is needed: send it as X-API-Key, or as a bearer token.")
+
+
+def _name_span(request_id: str, scope: Scope, fields: dict[str, Any]) -> None:
+    # FastAPI's span begins behind this door, and is the current one while FastAPI answers.
+    from services.writer import tracing
+
+    if found := tracing.trace_id():
+        fields["trace_id"] = found
+    tracing.name_request(request_id, known(scope["path"]), bool(scope.get("query_string")))
+
+
+def known(path: str) -> str:
+    """The path, or `other`: a path that a client made up is its own text."""
+    return path if path in _PATHS else "other"
 
 
 async def _body(headers: Headers, receive: Receive) -> bytes:

@@ -7,9 +7,10 @@ came but the text itself: messages of engines hold addresses, paths and parts of
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -70,12 +71,16 @@ class Engine:
         await self._client.aclose()
 
     @asynccontextmanager
-    async def write(self, messages: Messages, text: Text) -> AsyncIterator[AsyncIterator[str]]:
+    async def write(
+        self, messages: Messages, text: Text, trace: Mapping[str, str] = MappingProxyType({})
+    ) -> AsyncIterator[AsyncIterator[str]]:
         """Starts a generation and gives its pieces; leaving the block, or being cancelled in it, ends it at the engine.
 
-        `text` is filled in on the way. Raises WriterError from here and from the iterator.
+        `text` is filled in on the way; `trace` are headers by which the engine goes on with a trace.
+        Raises WriterError from here and from the iterator.
         """
-        response = await self._open(messages)
+        # Engines elsewhere are somebody else's: no word to them of our traces.
+        response = await self._open(messages, dict(trace) if self._settings.engine_is_near else {})
         try:
             await self._check(response)
             async with aclosing(self._pieces(response, messages.max_tokens, text)) as pieces:
@@ -83,7 +88,7 @@ class Engine:
         finally:
             await response.aclose()
 
-    async def _open(self, messages: Messages) -> httpx.Response:
+    async def _open(self, messages: Messages, trace: dict[str, str]) -> httpx.Response:
         body: dict[str, Any] = {
             "model": self._settings.llm_model,
             "messages": [
@@ -97,7 +102,8 @@ class Engine:
         }
         if self._settings.llm_seed is not None:
             body["seed"] = self._settings.llm_seed
-        request = self._client.build_request("POST", f"{self._settings.llm_url}/chat/completions", json=body)
+        url = f"{self._settings.llm_url}/chat/completions"
+        request = self._client.build_request("POST", url, json=body, headers=trace)
         for attempt in (1, 2):
             try:
                 async with asyncio.timeout(self._settings.first_token_s):

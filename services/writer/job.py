@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from typing import Any
 
@@ -49,20 +50,15 @@ class Writer:
         messages = prompts.fill(self.prompts[request.task], request)
         text = Text()
         model = self.settings.llm_model
+        start = {"model": model, "prompt": messages.prompt, "draft": True, "notice": prompts.NOTICE}
         try:
-            async with asyncio.timeout(self.settings.total_s), self.engine.write(messages, text) as pieces:
-                async for piece in pieces:
-                    if text.characters == len(piece):
-                        await emit(
-                            "start",
-                            {
-                                "model": model,
-                                "prompt": messages.prompt,
-                                "draft": True,
-                                "notice": prompts.NOTICE,
-                            },
-                        )
-                    await emit("delta", {"text": piece})
+            async with asyncio.timeout(self.settings.total_s):
+                with self._traced() as trace:
+                    async with self.engine.write(messages, text, trace) as pieces:
+                        async for piece in pieces:
+                            if text.characters == len(piece):
+                                await emit("start", start)
+                            await emit("delta", {"text": piece})
         except TimeoutError:
             if not text.characters:
                 raise WriterError(
@@ -72,3 +68,10 @@ class Writer:
         if not text.characters:
             raise WriterError(502, "The model wrote nothing. Try again, or use another model.", 1)
         return text
+
+    def _traced(self) -> AbstractContextManager[dict[str, str]]:
+        if not self.settings.tracing:
+            return nullcontext({})
+        from services.writer import tracing
+
+        return tracing.generation(self.settings.llm_model)

@@ -37,6 +37,9 @@ class Settings:
     allowed_origins: tuple[str, ...] = ()
     log_level: str = "INFO"
     port: int = 8002
+    metrics_port: int | None = None
+    metrics_key: str | None = field(default=None, repr=False)
+    tracing: bool = False
 
     @property
     def engine_host(self) -> str:
@@ -76,6 +79,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         allowed_origins=_origins(text.get("ALLOWED_ORIGINS", "")),
         log_level=_choice("LOG_LEVEL", text, "INFO", LOG_LEVELS),
         port=_integer("PORT", text, 8002, 1, 65_535),
+        metrics_port=_integer("METRICS_PORT", text, 0, 1, 65_535) or None,
+        metrics_key=_header_value("METRICS_KEY", text.get("METRICS_KEY")),
+        tracing=text.get("FASTAPI_OTEL_AUTO_CONFIGURE", "").lower() == "true",
     )
 
 

@@ -21,7 +21,12 @@ def ready(page: Any) -> Any:
     return page
 
 
-SAMPLES = {"A cat": "chelsea.jpg", "A cup of coffee": "coffee.jpg", "A rocket": "rocket.jpg"}
+SAMPLES = {
+    "A cat": "chelsea.jpg",
+    "A German shepherd": "shepherd.jpg",
+    "A cup of coffee": "coffee.jpg",
+    "A rocket": "rocket.jpg",
+}
 
 
 def try_sample(page: Any, name: str = "A cat", wait: str = ANSWERED) -> None:

@@ -41,8 +41,21 @@ def world() -> Iterator[World]:
 
 
 Visit = Callable[..., Any]
+# The page's three sizes: what was made for one of them has to work in all.
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+SIZES: dict[str, dict[str, Any]] = {
+    "narrow": {**PHONE, "viewport": {"width": 320, "height": 640}},
+    "phone": PHONE,
+    "desktop": {"viewport": {"width": 1280, "height": 800}},
+}
 # Requests that a service worker answers are seen by nobody else: only the tests of it let it be.
-DEFAULTS = {"reduced_motion": "reduce", "service_workers": "block", "locale": "en-US"}
+# A window of this width has no room for the example, which asks a question of its own (test_example.py).
+DEFAULTS = {
+    "reduced_motion": "reduce",
+    "service_workers": "block",
+    "locale": "en-US",
+    "viewport": {"width": 1000, "height": 720},
+}
 
 
 @pytest.fixture

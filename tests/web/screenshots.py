@@ -16,15 +16,10 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import ROOT, require_program
-from tests.web.conftest import CHROMIUM, FLAGS
+from tests.web.conftest import CHROMIUM, FLAGS, SIZES
 from tests.web.states import STATES, answered
 from tests.web.world import World
 
-SIZES: dict[str, dict[str, Any]] = {
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True},
-    "narrow": {"viewport": {"width": 320, "height": 640}, "has_touch": True, "is_mobile": True},
-    "desktop": {"viewport": {"width": 1280, "height": 800}},
-}
 README = {"viewport": {"width": 1180, "height": 780}, "color_scheme": "light"}
 SETTLE_MS = 400
 

@@ -63,14 +63,12 @@ class Writer(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.headers["X-API-Key"] != self.server.key:  # type: ignore[attr-defined]
+            self._refuse(401, "A key is needed: send it as X-API-Key, or as a bearer token.")
+            return
         self.server.asked.append(request)  # type: ignore[attr-defined]
         if request["notes"] == "no engine":
-            data = json.dumps({"detail": "No engine answers. Start it, then try again."}).encode()
-            self.send_response(503)
-            _allow(self)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
+            self._refuse(503, "No engine answers. Start it, then try again.")
             return
         self.send_response(200)
         _allow(self)
@@ -87,13 +85,21 @@ class Writer(http.server.BaseHTTPRequestHandler):
             self.wfile.write(f"event: {name}\ndata: {json.dumps(payload)}\n\n".encode())
             self.wfile.flush()
 
+    def _refuse(self, status: int, detail: str) -> None:
+        data = json.dumps({"detail": detail}).encode()
+        self.send_response(status)
+        _allow(self)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
     def log_message(self, *_: Any) -> None:
         pass
 
 
 def _allow(handler: http.server.BaseHTTPRequestHandler) -> None:
     handler.send_header("Access-Control-Allow-Origin", "*")
-    handler.send_header("Access-Control-Allow-Headers", "Content-Type, X-Deletion-Token")
+    handler.send_header("Access-Control-Allow-Headers", "Content-Type, X-Deletion-Token, X-API-Key")
     handler.send_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
 
 
@@ -113,6 +119,7 @@ class Service:
         self._server.said = {}  # type: ignore[attr-defined]
         self._server.asked = []  # type: ignore[attr-defined]
         self._server.refusal = None  # type: ignore[attr-defined]
+        self._server.key = None  # type: ignore[attr-defined]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
     @property
@@ -129,6 +136,10 @@ class Service:
 
     def refuse(self, sentence: str | None) -> None:
         self._server.refusal = sentence  # type: ignore[attr-defined]
+
+    def want(self, key: str) -> None:
+        """Lets only requests with this key through."""
+        self._server.key = key  # type: ignore[attr-defined]
 
     def __enter__(self) -> "Service":
         self._thread.start()

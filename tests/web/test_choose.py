@@ -20,6 +20,7 @@ from tests.web.actions import (
     ready,
     try_sample,
 )
+from tests.web.actions import SAMPLES as SHOWN
 from tests.web.conftest import Visit
 from tests.web.world import SAMPLES, World, jpeg, large_photo, sample, upload
 
@@ -76,7 +77,7 @@ def test_the_same_file_can_be_chosen_twice(world: World, visit: Visit) -> None:
     page.wait_for_selector("#history .tile >> nth=1")
 
 
-@pytest.mark.parametrize("name", ["A cat", "A cup of coffee", "A rocket"])
+@pytest.mark.parametrize("name", SHOWN)
 def test_each_sample_gets_an_answer(world: World, visit: Visit, name: str) -> None:
     page = ready(visit(world.server.url))
     try_sample(page, name)

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageChops, ImageStat
 
 from api._labels import either
 from tests import models
+from tests.web import sample_strips
 from tests.web.actions import (
     ANSWERED,
     NETWORK_ERRORS,
@@ -206,7 +208,7 @@ def test_samples_are_offered_where_the_model_suits_them(
     world: World, visit: Visit, labels: tuple[str, str]
 ) -> None:
     page = _told(visit(world.of(labels).url))
-    assert page.locator(".sample").count() == 3
+    assert page.locator(".sample").count() == 4
     assert "Stéfan van der Walt (CC0)" in page.inner_text("#footer-samples")
     try_sample(page)
 
@@ -238,23 +240,37 @@ def test_the_samples_come_into_room_that_was_kept_for_them(world: World, visit: 
 def test_without_an_api_the_model_beside_the_page_says_which_samples_suit(world: World, visit: Visit) -> None:
     cats = visit(world.site(model=world.registry(("cat", "dog")), api=world.stopped()), faults=NETWORK_ERRORS)
     _asks(cats, "Cat or dog?")
-    assert cats.locator(".sample").count() == 3
+    assert cats.locator(".sample").count() == 4
     nothing = visit(world.site(api=world.stopped()), faults=NETWORK_ERRORS)
     nothing.wait_for_selector("#samples-part", state="hidden")
     assert nothing.locator(".sample").count() == 0
 
 
 def test_every_sample_of_the_table_has_its_files_and_words() -> None:
-    source = (SAMPLES.parent / "view/classes.js").read_text()
     words = (SAMPLES.parent / "words/en.js").read_text()
-    names = {
-        name for photos in re.findall(r"photos: \[(.*?)\]", source) for name in re.findall(r'"(\w+)"', photos)
-    }
+    names = {name for photos in sample_strips.rows().values() for name in photos}
     assert names == {path.stem for path in SAMPLES.glob("*.jpg")}
     for name in names:
-        assert (SAMPLES / f"{name}-small.webp").is_file()
         assert f'"sample.{name}":' in words
         assert f'"sample.{name}.by":' in words
+
+
+@pytest.mark.parametrize("name", sample_strips.rows())
+def test_a_strip_shows_its_samples_from_left_to_right(name: str) -> None:
+    """Made by python -m tests.web.sample_strips after every change of the photos."""
+    made = sample_strips.strip(sample_strips.rows()[name])
+    with Image.open(SAMPLES / f"{name}.webp") as kept:
+        assert kept.size == made.size
+        difference = ImageChops.difference(kept.convert("RGB"), made)
+    assert max(ImageStat.Stat(difference).mean) < 6
+
+
+def test_each_sample_is_the_square_of_its_own_photo(world: World, visit: Visit) -> None:
+    page = _told(visit(world.server.url))
+    places = page.locator(".sample img").evaluate_all(
+        "images => images.map(image => [getComputedStyle(image).objectPosition, getComputedStyle(image).objectFit])"
+    )
+    assert places == [[f"{i / 3 * 100:.4f}%".rstrip("0%").rstrip(".") + "% 0px", "cover"] for i in range(4)]
 
 
 # --- answers

@@ -22,6 +22,7 @@ from tests.web.actions import (
     ready,
     try_sample,
 )
+from tests.web.actions import SAMPLES as SHOWN
 from tests.web.conftest import Visit
 from tests.web.world import World, large_photo, upload
 
@@ -48,7 +49,7 @@ def test_the_resize_is_pillows_to_the_bit(world: World, visit: Visit, size: tupl
     assert base64.b64decode(resized) == expected.tobytes()
 
 
-@pytest.mark.parametrize("name", ["A cat", "A cup of coffee", "A rocket"])
+@pytest.mark.parametrize("name", SHOWN)
 def test_browser_and_api_agree_on_the_samples(world: World, visit: Visit, name: str) -> None:
     page = ready(visit(world.server.url))
     _agree(page, lambda: try_sample(page, name))
@@ -204,3 +205,37 @@ def test_a_photo_that_only_the_api_can_open_is_sent_back_to_it(world: World, vis
     answer_here(page)
     choose(page, upload("scan.tiff", b"II*\0" + bytes(500), "image/tiff"), wait=FAILED)
     assert "let our server answer" in page.inner_text("#verdict-note")
+
+
+@pytest.mark.parametrize("saving", [False, True])
+def test_who_reaches_for_a_photo_finds_the_model_on_its_way_unless_they_save_data(
+    world: World, visit: Visit, saving: bool
+) -> None:
+    page = visit("about:blank")
+    page.add_init_script(
+        "try { localStorage.setItem('purrdict.where', 'browser') } catch {}"
+        f"Object.defineProperty(navigator, 'connection', {{ value: {{ saveData: {str(saving).lower()} }} }})"
+    )
+    requests: list[str] = []
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(world.server.url)
+    page.wait_for_selector(".sample img")
+    assert not [url for url in requests if url.endswith(".wasm")]
+    page.locator("#choose-files").dispatch_event("pointerdown")
+    if not saving:
+        page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)
+    try_sample(page, wait="")
+    page.wait_for_selector(ANSWERED, timeout=60_000)
+    loaded = next(i for i, url in enumerate(requests) if url.endswith(".wasm"))
+    asked = next(i for i, url in enumerate(requests) if url.endswith("chelsea.jpg"))
+    assert (loaded > asked) == saving
+
+
+def test_the_runtime_comes_while_the_model_is_still_asked_for(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    held: list[Any] = []
+    page.route("**/model/metadata.json", lambda route: held.append(route))
+    with page.expect_response("**/*.wasm"):
+        page.get_by_role("radio", name="This device").check(force=True)
+    held[0].continue_()
+    page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)

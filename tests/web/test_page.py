@@ -114,6 +114,30 @@ def test_every_module_of_the_first_load_is_announced_in_the_page() -> None:
     assert announced == needed
 
 
+def test_every_name_that_a_script_imports_is_exported() -> None:
+    """Also of those that are loaded later, and of those that only tests import."""
+    tests = Path(__file__).parent / "unit"
+    scripts = {**{WEB / name: script for name, script in SCRIPTS.items()}}
+    scripts |= {path: path.read_text(encoding="utf-8") for path in tests.glob("*.js")}
+    found = 0
+    for path, script in scripts.items():
+        wanted = re.findall(r'import \{([^}]+)\} from "(\.[^"]+)"', script)
+        wanted += re.findall(r'const \{ ([^}]+) \} = await import\("(\.[^"$]+)"\)', script)
+        for names, address in wanted:
+            source = (path.parent / address).resolve()
+            exported = set(
+                re.findall(
+                    r"^export (?:async )?(?:const|function\*?|class|async function\*?) (\w+)",
+                    source.read_text(encoding="utf-8"),
+                    re.MULTILINE,
+                )
+            )
+            asked = {name.split(" as ")[0].strip() for name in names.split(",") if name.strip()}
+            found += len(asked)
+            assert asked <= exported, (path.name, source.name)
+    assert found > 100
+
+
 def test_every_script_is_short() -> None:
     """One reason to change a file, and a file that can be read at once."""
     long = {name: script.count("\n") for name, script in SCRIPTS.items() if name not in LANGUAGES}
@@ -149,9 +173,12 @@ def test_every_sample_states_its_licence(path: Path) -> None:
 
 
 def test_a_first_visit_needs_few_requests_and_little_data(server: Server, visit: Visit) -> None:
-    page: Any = visit("about:blank", faults="ERR_FAILED")
+    # A desktop, which is shown an answered example, too.
+    page: Any = visit("about:blank", faults="ERR_FAILED", viewport={"width": 1280, "height": 800})
     # What is kept for later visits comes after this, in the background.
-    page.route("**/files.json", lambda route: route.abort())
+    later = ("/files.json", "/lib/offline.js")
+    for path in later:
+        page.route(f"**{path}", lambda route: route.abort())
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
     requests: list[str] = []
@@ -161,8 +188,9 @@ def test_a_first_visit_needs_few_requests_and_little_data(server: Server, visit:
     page.goto(server.url)
     ready(page)
     page.wait_for_selector(".sample img")
+    page.wait_for_selector("#example:not([data-waiting])")
     page.wait_for_load_state("networkidle")
-    requests = [url for url in requests if not url.startswith("data:") and not url.endswith("/files.json")]
+    requests = [url for url in requests if not url.startswith(("data:", "blob:")) and not url.endswith(later)]
     assert len(requests) <= FIRST_REQUESTS, requests
     assert sum(sizes) <= FIRST_BYTES
 

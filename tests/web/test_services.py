@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.web.actions import NETWORK_ERRORS, choose, choose_cat, ready, try_sample
 from tests.web.conftest import Visit
 from tests.web.services import Feedback, Service, Writer
@@ -51,7 +52,8 @@ def test_that_it_was_right_is_said_without_the_photo(world: World, visit: Visit,
     page.wait_for_selector("text=Thank you, noted.")
     (said,) = feedback.said
     assert said["correction"] is None
-    assert (said["prediction"], said["recognized"], said["model_version"]) == ("cat", True, "1.0.0")
+    version = (ROOT / "model" / "latest").read_text().strip()
+    assert (said["prediction"], said["recognized"], said["model_version"]) == ("cat", True, version)
     assert said["request_id"]
     assert "photo" not in said
 
@@ -124,3 +126,48 @@ def test_a_writer_without_an_engine_says_what_to_do(world: World, visit: Visit, 
     page.get_by_label("Your notes").fill("no engine")
     page.get_by_role("button", name="Write a draft").click()
     page.wait_for_selector("text=No engine answers. Start it")
+
+
+def test_a_writer_that_wants_a_key_gets_it_and_no_other_service_does(
+    world: World, visit: Visit, writer: Service, feedback: Service
+) -> None:
+    writer.want("right")
+    page = _asked(world, visit, writer=writer, feedback=feedback)
+    sent: list[str] = []
+    page.on(
+        "request",
+        lambda request: sent.append(request.url) if request.headers.get("x-api-key") == "right" else None,
+    )
+    page.locator(".writer summary").click()
+    key = page.get_by_label("The writer's key")
+    assert not key.is_visible()
+    page.get_by_label("Your notes").fill("Bella")
+    write = page.get_by_role("button", name="Write a draft")
+    write.click()
+    page.wait_for_selector("text=This writer asks for a key.")
+    key.fill("wrong")
+    write.click()
+    page.wait_for_selector("text=does not take that key")
+    key.fill("right")
+    write.click()
+    page.wait_for_selector('.draft-text:text-is("Meet Bella!")')
+    page.locator(".feedback").get_by_role("button", name="Yes").click()
+    page.wait_for_selector("text=Thank you, noted.")
+    assert sent == [f"{writer.url}write"]
+
+
+def test_the_writers_key_is_kept_for_the_session_only(world: World, visit: Visit, writer: Service) -> None:
+    writer.want("right")
+    page = _asked(world, visit, writer=writer)
+    page.locator(".writer summary").click()
+    page.get_by_label("Your notes").fill("Bella")
+    page.get_by_role("button", name="Write a draft").click()
+    page.get_by_label("The writer's key").fill("right")
+    page.get_by_role("button", name="Write a draft").click()
+    page.wait_for_selector(".draft-text:not(:empty)")
+    choose_cat(page)
+    page.locator(".writer summary").click()
+    page.get_by_label("Your notes").fill("Max")
+    page.get_by_role("button", name="Write a draft").click()
+    page.wait_for_selector('.draft-text:text-is("Meet Max!")')
+    assert "right" not in page.evaluate("JSON.stringify(localStorage)")

@@ -69,8 +69,10 @@ def test_the_model_says_what_it_knows_and_where_it_fails(world: World, visit: Vi
     page = ready(visit(world.server.url))
     page.get_by_role("button", name="About this model").click()
     said = page.inner_text("#card")
-    assert "Model 1.0.0" in said
-    assert "98.6%" in said
+    with world.server.client() as client:
+        metadata = client.get("/model/info").json()["metadata"]
+    assert f"Model {metadata['version']}" in said
+    assert f"{round(metadata['metrics']['test']['accuracy'] * 100, 1):g}%" in said
     assert "Its limits" in said
 
 

@@ -111,7 +111,7 @@ class World:
 
     def failing(self, *answers: tuple[int, str]) -> str:
         """The address of a server whose health is good and whose predictions get these answers, the last for ever."""
-        return self._stack.enter_context(_serving(functools.partial(_Failing, list(answers))))
+        return self._stack.enter_context(serving(functools.partial(_Failing, list(answers))))
 
     def ngrok(self, server: Server) -> tuple[str, list[str]]:
         """The address of the server behind a stand-in for ngrok's free plan, and the requests that it let through.
@@ -120,12 +120,12 @@ class World:
         header; a preflight passes, because no browser can add that header to one.
         """
         passed: list[str] = []
-        address = self._stack.enter_context(_serving(functools.partial(_Ngrok, server.url, passed)))
+        address = self._stack.enter_context(serving(functools.partial(_Ngrok, server.url, passed)))
         return address.replace("127.0.0.1", NGROK_HOST), passed
 
     def in_the_way(self, status: int, body: str = "<!DOCTYPE html><title>Sign in</title>") -> str:
         """The address of something that answers every request with a web page which any page may read."""
-        return self._stack.enter_context(_serving(functools.partial(_InTheWay, status, body)))
+        return self._stack.enter_context(serving(functools.partial(_InTheWay, status, body)))
 
     def model_with(self, **metadata: Any) -> Path:
         """A copy of the published registry with parts of its metadata changed."""
@@ -160,7 +160,7 @@ class World:
             shutil.copytree(model / "versions" / version, page / "model")
         self.pages[self._sites] = page
         handler = functools.partial(_Quiet, directory=str(root))
-        return self._stack.enter_context(_serving(handler)) + SUBPATH
+        return self._stack.enter_context(serving(handler)) + SUBPATH
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -266,7 +266,7 @@ class _Threads(socketserver.ThreadingTCPServer):
 
 
 @contextlib.contextmanager
-def _serving(handler: Any) -> Iterator[str]:
+def serving(handler: Any) -> Iterator[str]:
     with _Threads(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
@@ -308,7 +308,7 @@ def _proxy(
                 _pump(self.request, upstream, note=sent)
                 back.join()
 
-    with _serving(Relay) as address:
+    with serving(Relay) as address:
         yield address
 
 

@@ -2,6 +2,9 @@
 
 import { Problem } from "../lib/problem.js";
 
+/** People see no more steps of a download than this; telling of each of its pieces would slow it down. */
+const PROGRESS_PAUSE_MS = 100;
+
 /** Keeps `problem`, `progress` ({ done, total } in bytes) and `ready`; calls `onChange` at every change of them. */
 export class Local {
   ready = null;
@@ -10,6 +13,7 @@ export class Local {
   #loading = null;
   #onChange;
   #settings;
+  #told = -Infinity;
 
   /** @param {object} settings see lib/settings.js */
   constructor(settings, onChange) {
@@ -44,6 +48,8 @@ export class Local {
     const network = new LocalNetwork();
     this.description = await network.load(this.#settings, (done, total) => {
       this.progress = { done, total };
+      if (performance.now() - this.#told < PROGRESS_PAUSE_MS && done < total) return;
+      this.#told = performance.now();
       this.#onChange(this);
     });
     this.ready = network;

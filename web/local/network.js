@@ -29,6 +29,8 @@ export class LocalNetwork {
   #worker = null;
   #waiting = new Map();
   #nextId = 0;
+  /** Why the worker could not start, once it is known that it could not. */
+  #failed = null;
 
   /**
    * Fetches runtime and model and starts them.
@@ -41,22 +43,31 @@ export class LocalNetwork {
   async load({ api, timeout, runtime: unpacked }, progress) {
     // Asked before anything is downloaded, which would be in vain.
     if (!globalThis.WebAssembly?.validate(WITH_SIMD)) throw new Problem("noSimd");
-    const { base, description } = await publishedModel(api, timeout);
     const part = together(progress);
-    const [runtime, weights] = await Promise.all([
-      download(new URL(unpacked ?? RUNTIME, PAGE), RUNTIME_UNPACKED_BYTES, part("runtime", RUNTIME_BYTES)),
-      download(new URL(description.weights.file, base), description.weights.bytes, part("weights", description.weights.bytes)),
-    ]).catch(() => Promise.reject(lost()));
-    this.#worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
-    this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
-    this.#worker.addEventListener("error", () => this.#fail());
+    const stop = new AbortController();
+    // The runtime is most of it, and where it is is known: it comes while the description of the model is asked for.
+    const runtime = download(new URL(unpacked ?? RUNTIME, PAGE), RUNTIME_UNPACKED_BYTES, part("runtime", RUNTIME_BYTES), stop.signal);
+    this.#start();
     try {
-      await this.#ask("load", { runtime, weights, description }, [runtime, weights]);
+      const { base, description } = await publishedModel(api, timeout);
+      const { file, bytes } = description.weights;
+      const weights = download(new URL(file, base), bytes, part("weights", bytes), stop.signal);
+      const files = await Promise.all([runtime, weights]).catch(() => Promise.reject(lost()));
+      await this.#ask("load", { runtime: files[0], weights: files[1], description }, files);
+      return description;
     } catch (problem) {
+      stop.abort();
+      runtime.catch(() => {});
       this.#worker.terminate();
       throw problem;
     }
-    return description;
+  }
+
+  /** Its scripts are read while the rest is on the way. */
+  #start() {
+    this.#worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+    this.#worker.addEventListener("message", ({ data }) => this.#settle(data));
+    this.#worker.addEventListener("error", () => this.#fail());
   }
 
   /**
@@ -72,7 +83,8 @@ export class LocalNetwork {
     return this.#ask("predict", { rgba, width, height }, [rgba.buffer]);
   }
 
-  #ask(task, input, transfer) {
+  async #ask(task, input, transfer) {
+    if (this.#failed) throw await this.#failed;
     const id = this.#nextId++;
     this.#worker.postMessage({ id, task, input }, transfer);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
@@ -88,7 +100,8 @@ export class LocalNetwork {
   async #fail() {
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
-    const problem = await refusedScript().catch(() => new Problem("runtime", { detail: "" }));
+    this.#failed ??= refusedScript().catch(() => new Problem("runtime", { detail: "" }));
+    const problem = await this.#failed;
     for (const { reject } of waiting) reject(problem);
   }
 }
@@ -133,8 +146,8 @@ async function refusedScript() {
 const lost = () => new Problem(navigator.onLine ? "modelMissing" : "offline");
 
 /** Fetches a file of `unpacked` bytes; `progress(bytes, expected)` hears of every piece, in bytes on the way. */
-async function download(url, unpacked, progress) {
-  const response = await get(url);
+async function download(url, unpacked, progress, signal) {
+  const response = await get(url, signal);
   const expected = Number(response.headers.get("Content-Length") ?? 0);
   // Of a body that comes compressed the pieces are unpacked already, and the header tells the smaller size.
   const share = expected && response.headers.get("Content-Encoding") ? expected / unpacked : 1;
@@ -142,11 +155,21 @@ async function download(url, unpacked, progress) {
   let bytes = 0;
   for (const reader = response.body.getReader(); ; ) {
     const { value, done } = await reader.read();
-    if (done) return new Blob(chunks).arrayBuffer();
+    if (done) return joined(chunks, bytes);
     chunks.push(value);
     bytes += value.length;
     progress(bytes * share, Math.max(expected, bytes * share));
   }
+}
+
+function joined(chunks, bytes) {
+  const whole = new Uint8Array(bytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole.buffer;
 }
 
 /** Adds up the progress of several downloads. */

@@ -6,13 +6,16 @@ import { areNamed, formatNumber, listed, shown, text } from "../lib/text.js";
 // The sample photos, and the models that they suit: a sample belongs to the models with exactly these labels, in any
 // order. Another model gets no samples rather than a photo that its classes have no name for. docs/PAGE.md says how to
 // add some.
-const SAMPLES = [{ labels: ["cat", "dog"], photos: ["chelsea", "coffee", "rocket"] }];
+// A strip holds their small pictures, side by side. The first photo is the example of the first screen (view/example.js).
+const SAMPLES = [{ labels: ["cat", "dog"], strip: "cats-and-dogs", photos: ["chelsea", "shepherd", "coffee", "rocket"] }];
 
 /** From so many characters on a heading takes smaller letters. */
 const LONG_QUESTION = 24;
 
 /** The parts of the page that follow the labels of the model; a click on a sample calls `onSample(name)`. */
 export class Classes {
+  /** The name of the sample that suits the model first; null while none does. */
+  example = null;
   #labels;
   #onSample;
 
@@ -48,16 +51,19 @@ export class Classes {
   #samples(labels) {
     // While the labels are awaited the room is kept, so that nothing jumps.
     for (const id of ["samples-part", "footer-samples"]) byId(id).toggleAttribute("data-waiting", labels === undefined);
-    const names = labels ? samplesFor(labels) : [];
-    show({ "samples-part": labels === undefined || names.length > 0, "footer-samples": labels === undefined || names.length > 0 });
+    const { photos: names, strip } = (labels && samplesFor(labels)) ?? { photos: [] };
+    this.example = names[0] ?? null;
+    const room = labels === undefined || names.length > 0;
+    show({ "samples-part": room, "footer-samples": room, example: room });
     if (labels === undefined) return;
-    byId("samples").replaceChildren(...names.map((name) => this.#sample(name)));
+    byId("samples").replaceChildren(...names.map((name, i) => this.#sample(name, strip, i / (names.length - 1))));
     byId("footer-samples").textContent = text("footer.samples", { credits: listed(names.map((name) => text(`sample.${name}.by`))) });
   }
 
-  #sample(sample) {
+  #sample(sample, strip, across) {
     const name = text(`sample.${sample}`);
-    const picture = element("img", { src: `samples/${sample}-small.webp`, alt: "", width: 56, height: 56, decoding: "async" });
+    const picture = element("img", { src: `samples/${strip}.webp`, alt: "", width: 56, height: 56, decoding: "async" });
+    picture.style.objectPosition = `${across * 100}% 0`;
     const label = text("sample.use", { name });
     const button = element("button", { type: "button", className: "sample", title: name, "aria-label": label }, picture);
     button.addEventListener("click", () => this.#onSample(sample));
@@ -67,8 +73,8 @@ export class Classes {
 
 const about = (labels) => ({ labels, count: formatNumber(labels.length) });
 
-/** The names of the sample photos for a model with these labels: files in samples/, texts in words/. */
+/** The samples for a model with these labels: files in samples/, texts in words/. */
 function samplesFor(labels) {
   const suits = (sample) => sample.labels.length === labels.length && sample.labels.every((label) => labels.includes(label));
-  return SAMPLES.find(suits)?.photos ?? [];
+  return SAMPLES.find(suits);
 }

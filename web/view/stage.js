@@ -159,7 +159,7 @@ export class Stage {
     const warm = on && maps.length > 0;
     byId("frame").toggleAttribute("data-warm", warm);
     if (!base) return;
-    byId("stage").dataset.shape = base.width > base.height * 1.15 ? "landscape" : "portrait";
+    byId("stage").dataset.shape = shapeOf(base);
     if (this.#painted !== base) {
       [this.#painted, this.#glowing] = [base, null];
       Object.assign(canvas, { width: base.width, height: base.height });
@@ -172,6 +172,12 @@ export class Stage {
     }
     canvas.setAttribute("aria-label", photoLabel(item.name, warm ? maps : []));
   }
+}
+
+/** How a photo and its answer share the width: a photo wider than two of its heights would leave an empty half below it. */
+function shapeOf({ width, height }) {
+  if (width > height * 2) return "panorama";
+  return width > height * 1.15 ? "landscape" : "portrait";
 }
 
 /** The photo of an item, small; of a batch it is read again. Null while it has not been read, or can't be. */

@@ -2,6 +2,7 @@
 
 import { copy, element } from "../lib/dom.js";
 import { eventsOf } from "../lib/events.js";
+import { keyFor, setKey } from "../lib/settings.js";
 import { language, text } from "../lib/text.js";
 
 const TASKS = ["listing", "email", "format", "restyle"];
@@ -22,12 +23,17 @@ function form(service, { answer }) {
   length.value = "medium";
   const [go, stop] = [element("button", { type: "submit", className: "button primary" }, text("writer.go")), element("button", { type: "button", className: "button", hidden: true }, text("answer.cancel"))];
   const out = element("div", { className: "draft", hidden: true });
+  // Asked for only where the writer does: most want none.
+  const key = element("input", { type: "password", autocomplete: "off", spellcheck: false, value: keyFor(service) });
+  const keyPart = labelled("writer.key", key);
+  keyPart.hidden = true;
   const node = element(
     "form",
     { className: "writer-form" },
     labelled("writer.task", task),
     labelled("writer.notes", notes),
     element("div", { className: "tools" }, labelled("writer.tone", tone), labelled("writer.length", length)),
+    keyPart,
     element("div", { className: "actions" }, go, stop),
     out,
     element("p", { className: "note" }, text("writer.note", { host: new URL(service).host })),
@@ -41,20 +47,30 @@ function form(service, { answer }) {
     [go.disabled, stop.hidden] = [true, false];
     const { prediction, confidence, recognized } = answer;
     const request = { task: task.value, notes: notes.value, tone: tone.value, length: length.value, language, answer: { prediction, confidence, recognized } };
-    await write(new URL("write", service), request, out, abort.signal);
+    if (!keyPart.hidden) setKey(service, key.value.trim());
+    const refused = await write(service, request, out, abort.signal);
     [go.disabled, stop.hidden] = [false, true];
+    if (!refused) return;
+    keyPart.hidden = false;
+    key.focus();
   });
   return node;
 }
 
-/** Fills `out` as the text comes. */
-async function write(url, request, out, signal) {
+/** Fills `out` as the text comes; says whether the writer wants another key. */
+async function write(service, request, out, signal) {
   const draft = element("p", { className: "draft-text", lang: language });
   const state = element("p", { role: "status", className: "note" }, text("writer.waiting"));
   out.replaceChildren(state, draft);
   out.hidden = false;
   try {
-    const response = await fetch(url, { method: "POST", headers: { "Content-Type": "application/json", Accept: "text/event-stream" }, body: JSON.stringify(request), signal, credentials: "omit" });
+    const key = keyFor(service);
+    const headers = { "Content-Type": "application/json", Accept: "text/event-stream", ...(key ? { "X-API-Key": key } : {}) };
+    const response = await fetch(new URL("write", service), { method: "POST", headers, body: JSON.stringify(request), signal, credentials: "omit" });
+    if (response.status === 401 || response.status === 403) {
+      state.textContent = text(key ? "writer.keyWrong" : "writer.keyNeeded");
+      return true;
+    }
     if (!response.ok) throw new Error((await response.json().catch(() => ({}))).detail ?? `HTTP ${response.status}`);
     for await (const { event, data } of eventsOf(response.body)) {
       if (event === "queued") state.textContent = text("writer.queued", { place: data.place });
@@ -66,6 +82,7 @@ async function write(url, request, out, signal) {
   } catch (error) {
     state.textContent = signal.aborted ? text("writer.stopped") : text("writer.failed", { detail: error.message });
   }
+  return false;
 }
 
 function finish(out, draft, state, { usage, finish_reason: reason }) {

@@ -90,6 +90,7 @@ async def send(request: Request, response: Response) -> Receipt:
         raise HTTPException(503, str(error), {"Retry-After": "5"}) from error
     if stored.repeated:
         response.headers["Idempotent-Replayed"] = "true"
+    state.count(entry, stored)
     return Receipt(
         id=stored.id, deletion_token=state.privacy.token(stored.id), photo_stored=stored.with_photo
     )

@@ -7,6 +7,7 @@ import { addHealth } from "./health.js";
 import { addLimits } from "./limits.js";
 import { metrics } from "./metrics.js";
 import { addProxy, agentFor, serviceOf } from "./proxy.js";
+import { tracing } from "./tracing.js";
 
 const CLEAN_ID = /^[A-Za-z0-9._-]{1,64}$/;
 const HEADERS_TIMEOUT_MS = 10_000;
@@ -40,12 +41,17 @@ export async function build(settings, { stream } = {}) {
   let inFlight = {};
   const counters = metrics(() => inFlight);
   app.decorate("metrics", counters);
+  const traces = await tracing(settings);
 
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     addCors(settings.allowedOrigins, request, reply);
+    const trace = traces?.begin(request, serviceOf(request.url));
     // Fires however it ends: answered, broken off, or left by the client.
-    reply.raw.once("close", () => answered(request, reply, counters));
+    reply.raw.once("close", () => {
+      const status = answered(request, reply, counters, trace);
+      traces?.end(request, status);
+    });
   });
   app.setErrorHandler((error, request, reply) => {
     if (error.statusCode === 429) return refuse(reply, 429, error.detail);
@@ -58,8 +64,8 @@ export async function build(settings, { stream } = {}) {
   addHealth(app, settings, agent);
   // What counts requests inside is not for everybody: this one has a port of its own, and so have the services'.
   app.get("/metrics", (_request, reply) => refuse(reply, 404, "There is nothing here."));
-  inFlight = await addProxy(app, settings, agent);
-  app.addHook("onClose", () => agent.close());
+  inFlight = await addProxy(app, settings, agent, traces);
+  app.addHook("onClose", () => Promise.all([agent.close(), traces?.close()]));
   return app;
 }
 
@@ -71,14 +77,16 @@ function addCors(origins, request, reply) {
   reply.header("vary", "Origin");
 }
 
-function answered(request, reply, counters) {
+/** Counts and logs a request that is over; returns its status. */
+function answered(request, reply, counters, trace) {
   const service = serviceOf(request.url);
   const ms = Math.round(reply.elapsedTime * 100) / 100;
   const whole = reply.raw.writableFinished;
   // 499 is nginx's name for a client that left before it was answered.
   const status = whole || reply.raw.headersSent ? reply.raw.statusCode : 499;
   counters.answered(service, request.method, status, ms);
-  request.log.info({ method: request.method, service, status, ...(whole ? {} : { broken: true }), total_ms: ms }, "request");
+  request.log.info({ method: request.method, service, status, ...(whole ? {} : { broken: true }), total_ms: ms, ...(trace && { trace_id: trace }) }, "request");
+  return status;
 }
 
 /** Answers on the bare connection: there is no request yet. */

@@ -9,7 +9,7 @@ async function main() {
   const settings = load();
   const app = await build(settings);
   await app.listen({ host: settings.host, port: settings.port });
-  const observer = settings.metricsPort === null ? null : await app.metrics.listen(settings.host, settings.metricsPort);
+  const observer = settings.metricsPort === null ? null : await app.metrics.listen(settings.host, settings.metricsPort, settings.metricsKey);
   const { services } = settings;
   app.log.info({ address: app.listeningOrigin, services: Object.keys(services).filter((name) => services[name]) }, "listening");
 

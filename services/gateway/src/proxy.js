@@ -4,6 +4,7 @@ import { PassThrough } from "node:stream";
 import replyFrom from "@fastify/reply-from";
 import { Agent } from "undici";
 import { ofUpstream, refuse } from "./errors.js";
+import { CARRIERS, fromOurProxy } from "./tracing.js";
 
 const CONNECTIONS = 64;
 const CONNECT_MS = 5_000;
@@ -40,8 +41,9 @@ export function agentFor({ answerTimeoutMs }) {
  * @param {import("fastify").FastifyInstance} app
  * @param {ReturnType<import("./settings.js").load>} settings
  * @param {Agent} agent
+ * @param {Awaited<ReturnType<import("./tracing.js").tracing>>} [traces]
  */
-export async function addProxy(app, settings, agent) {
+export async function addProxy(app, settings, agent, traces = null) {
   const inFlight = { api: 0, feedback: 0, writer: 0 };
   // Bodies stay streams, whatever they say that they are.
   app.removeAllContentTypeParsers();
@@ -68,7 +70,7 @@ export async function addProxy(app, settings, agent) {
       }
       inFlight[service] += 1;
       reply.raw.once("close", () => (inFlight[service] -= 1));
-      return pass(request, reply, service, upstream);
+      return pass(request, reply, service, upstream, traces);
     },
   });
   return inFlight;
@@ -92,13 +94,13 @@ function separate(payload) {
   return payload.pipe(body);
 }
 
-function pass(request, reply, service, upstream) {
+function pass(request, reply, service, upstream, traces) {
   try {
     return reply.from(request.raw.url.split("?", 1)[0], {
       getUpstream: () => upstream,
       retriesCount: 1,
       retryDelay: retryOnce,
-      rewriteRequestHeaders: (_request, headers) => requestHeaders(request, headers),
+      rewriteRequestHeaders: (_request, headers) => requestHeaders(request, headers, traces),
       rewriteHeaders: (headers) => answerHeaders(headers, request),
       onError: (_reply, { error }) => failed(request, reply, service, error),
     });
@@ -114,11 +116,14 @@ function retryOnce({ req, err, attempt }) {
   return lost && attempt === 0 && RETRIED.includes(req.method) ? 20 : null;
 }
 
-function requestHeaders(request, headers) {
+function requestHeaders(request, headers, traces) {
   const kept = { ...headers };
   for (const name of DROPPED) delete kept[name];
+  // A stranger could choose the ids of our traces, and have all of them kept.
+  if (!fromOurProxy(request)) for (const name of CARRIERS) delete kept[name];
   return {
     ...kept,
+    ...traces?.headers(request),
     "x-request-id": request.id,
     // Who asks, as it is known here: what the client says of it is not passed on.
     "x-forwarded-for": request.ip,

@@ -19,6 +19,17 @@ function proxies(value) {
   return listed;
 }
 
+/** Where traces go, or null. @param {(name: string) => string} text */
+function traces(text) {
+  if (text("OTEL_SDK_DISABLED").toLowerCase() === "true" || text("OTEL_TRACES_EXPORTER") === "none") return null;
+  const base = text("OTEL_EXPORTER_OTLP_ENDPOINT");
+  const url = text("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") || (base && `${base.replace(/\/$/, "")}/v1/traces`);
+  if (url && !(URL.canParse(url) && ["http:", "https:"].includes(new URL(url).protocol))) {
+    throw new SettingsError("OTEL_EXPORTER_OTLP_ENDPOINT: write the address of the collector, like http://127.0.0.1:4318");
+  }
+  return url || null;
+}
+
 /**
  * @param {Record<string, string | undefined>} environment
  */
@@ -50,6 +61,10 @@ export function load(environment = process.env) {
     port: number("PORT", 8080, 0, 65_535),
     // Metrics are nobody's business outside: they have a port of their own. Empty: none.
     metricsPort: text("METRICS_PORT") ? number("METRICS_PORT", 0, 0, 65_535) : null,
+    // What Prometheus must send there as a bearer token. Empty: whoever reaches the port may read.
+    metricsKey: text("METRICS_KEY"),
+    // OpenTelemetry's own names. Empty: no traces.
+    tracesUrl: traces(text),
     services: {
       api: address("API_URL", "http://127.0.0.1:8000"),
       feedback: address("FEEDBACK_URL"),

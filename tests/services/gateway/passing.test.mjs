@@ -169,6 +169,33 @@ test("counts are served on a port of their own and not at the door", async (t) =
     await (await fetch(`http://127.0.0.1:${server.address().port}/metrics`)).text()), "the request is counted");
 });
 
+test("with a key only its owner may read the counts, and no method makes a series of its own", async (t) => {
+  const api = await service(t, echo);
+  const { port, app } = await gateway(t, { API_URL: api.url });
+  const server = await app.metrics.listen("127.0.0.1", 0, "the-right-one");
+  t.after(() => server.close());
+  const scrape = (authorization) => fetch(`http://127.0.0.1:${server.address().port}/metrics`, { headers: authorization ? { authorization } : {} });
+  for (const sent of [undefined, "Bearer wrong", "Bearer the-right-on", "Basic the-right-one"]) assert.equal((await scrape(sent)).status, 401);
+  for (const method of ["PROPFIND", "MKCOL", "LOCK", "SEARCH"]) {
+    const connection = await raw(port);
+    connection.socket.write(`${method} /predict HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`);
+    await connection.closed;
+  }
+  let text = "";
+  await eventually(async () => /method="other"/.test(text = await (await scrape("Bearer the-right-one")).text()), "they are counted");
+  assert.doesNotMatch(text, /PROPFIND|MKCOL/);
+});
+
+test("what a stranger says of traces is not passed on, and what one of our own proxies says is", async (t) => {
+  const api = await service(t, echo);
+  const theirs = { traceparent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", tracestate: "a=b", baggage: "c=d" };
+  const door = await gateway(t, { API_URL: api.url });
+  const behind = await gateway(t, { API_URL: api.url, TRUSTED_PROXIES: "loopback" });
+  const passed = async (url) => (await (await fetch(`${url}/predict`, { headers: { ...theirs, "x-forwarded-for": "203.0.113.9" } })).json()).headers;
+  assert.deepEqual(Object.keys(await passed(door.url)).filter((name) => name in theirs), []);
+  assert.equal((await passed(behind.url)).traceparent, theirs.traceparent);
+});
+
 test("the log has a line a request, without addresses, paths, keys or names", async (t) => {
   const api = await service(t, echo);
   const { url, log } = await gateway(t, { API_URL: api.url });

@@ -18,13 +18,15 @@ SOURCES = sorted(HOME.rglob("*.py"))
 
 
 def lock() -> dict[str, str]:
-    """Versions of services/writer/requirements.txt by name."""
-    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (HOME / "requirements.txt").read_text(), re.MULTILINE))
+    """Versions of services/writer/requirements.txt, and of what metrics and traces need beside it, by name."""
+    texts = [(HOME / name).read_text() for name in ("requirements.txt", "requirements-operate.txt")]
+    return dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", "\n".join(texts), re.MULTILINE))
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(HOME).as_posix())
 def test_it_imports_what_is_in_its_lock_and_itself(path: object) -> None:
-    allowed = {name.replace("-", "_") for name in lock()} | {"services"} | set(sys.stdlib_module_names)
+    names = {name.replace("-", "_") for name in lock()} | {"opentelemetry"}
+    allowed = names | {"services"} | set(sys.stdlib_module_names)
     assert imports_of(path) <= allowed  # type: ignore[arg-type]
 
 
@@ -46,7 +48,7 @@ def test_importing_it_loads_nothing_of_the_function_or_the_training() -> None:
 
 
 def test_its_lock_has_hashes_and_fits_its_source() -> None:
-    text = (HOME / "requirements.txt").read_text()
+    text = (HOME / "requirements.txt").read_text() + (HOME / "requirements-operate.txt").read_text()
     for entry in re.split(r"\n(?=[a-z])", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)):
         assert re.search(r"--hash=sha256:[0-9a-f]{64}", entry), entry
     source = (HOME / "requirements.in").read_text()
@@ -58,7 +60,7 @@ def test_its_lock_has_hashes_and_fits_its_source() -> None:
 
 def test_it_has_the_versions_that_the_function_has() -> None:
     # One environment holds both on developers' machines.
-    for name in ("requirements.txt", "requirements-serve.txt"):
+    for name in ("requirements.txt", "requirements-serve.txt", "requirements-operate.txt"):
         theirs = dict(re.findall(r"^([a-z0-9._-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
         assert {
             name: version for name, version in lock().items() if theirs.get(name, version) != version

@@ -1,0 +1,1 @@
+"""What whoever runs the service sees of it: metrics and traces. Nothing here is imported unless it is switched on."""

@@ -1,0 +1,163 @@
+"""What is counted, and that it stays small and costs nothing while it is off."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from api import _admission
+from tests.conftest import ROOT, InProcess, clean_environment, encode, free_port
+
+
+@pytest.fixture
+def app() -> Iterator[InProcess]:
+    """The app with metrics; nobody listens on their port in this process."""
+    with InProcess(METRICS_PORT="9", API_KEYS="right") as opened:
+        opened.headers["X-API-Key"] = "right"
+        yield opened
+
+
+def counts(app: InProcess) -> dict[tuple[str, ...], float]:
+    """Every sample: its name and label values → its value."""
+    text = generate_latest(app.app.state.metrics.registry).decode()
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_photo_is_counted_by_route_stage_label_version_and_confidence(
+    app: InProcess, cat_jpeg: bytes
+) -> None:
+    answer = app.post("/predict", files={"file": cat_jpeg}).json()
+    found = counts(app)
+    assert found["purrdict_requests_total", "POST", "/predict", "200"] == 1
+    assert found["purrdict_request_seconds_count", "/predict"] == 1
+    for stage in ("queue", "decode", "resize", "infer"):
+        assert found["purrdict_stage_seconds_count", stage] == 1
+    assert found["purrdict_predictions_total", "cat", "true", answer["model_version"]] == 1
+    assert found["purrdict_confidence_sum", "true", answer["model_version"]] == pytest.approx(
+        answer["confidence"]
+    )
+    assert found["purrdict_upload_bytes_sum",] > len(cat_jpeg)
+    stages = sum(found["purrdict_stage_seconds_sum", stage] for stage in ("decode", "resize", "infer"))
+    assert stages < found["purrdict_request_seconds_sum", "/predict"] < 10, "seconds, not milliseconds"
+
+
+def test_each_photo_of_a_batch_is_counted_and_those_that_cannot_be_read_too(
+    app: InProcess, cat_jpeg: bytes, coffee: Image.Image
+) -> None:
+    photos = [("files", one) for one in (cat_jpeg, b"no photo", encode(coffee), cat_jpeg)]
+    results = app.post("/predict/batch", files=photos).json()["results"]
+    found = counts(app)
+    assert sum(value for key, value in found.items() if key[0] == "purrdict_predictions_total") == 3
+    assert found["purrdict_batch_photos_unreadable_total",] == 1
+    unrecognized = sum(not result.get("recognized", True) for result in results)
+    assert unrecognized == 1, "a cup of coffee is neither"
+    assert (
+        sum(v for key, v in found.items() if key[0] == "purrdict_predictions_total" and key[2] == "false")
+        == 1
+    )
+
+
+def test_what_strangers_send_makes_no_new_series(app: InProcess, cat_jpeg: bytes) -> None:
+    app.post("/predict", files={"file": cat_jpeg})
+    app.get("/nothing")
+    app.request("BREW", "/nothing")
+    before = set(counts(app))
+    for number in range(50):
+        app.get(f"/nothing/{number}")
+        app.request(f"BREW{number}", "/predict")
+        app.request(f"BREW{number}", f"/nothing/{number}")
+        app.post(f"/predict?x={number}", files={"file": cat_jpeg}, headers={"X-Request-ID": f"mine-{number}"})
+    assert set(counts(app)) - before <= {
+        key for key in counts(app) if key[1:] in {("other", "/predict", "405"), ("other", "unknown", "405")}
+    }
+    assert counts(app)["purrdict_requests_total", "GET", "unknown", "404"] == 51
+    assert not any("BREW1" in part for key in counts(app) for part in key)
+
+
+def test_a_refused_request_is_counted_with_its_reason(app: InProcess, cat_jpeg: bytes) -> None:
+    app.post("/predict", content=b"not a photo", headers={"Content-Type": "image/jpeg"})
+    app.post("/predict", files={"other": b"x"})
+    app.post("/predict", files={"file": cat_jpeg}, headers={"X-API-Key": "wrong"})
+    app.app.state.service.admission.photos = _admission.MAX_PHOTOS_WAITING
+    assert app.post("/predict", files={"file": cat_jpeg}).status_code == 503
+    app.app.state.service.admission.photos = 0
+    app.app.state.service.admission.bytes = app.app.state.service.admission.max_bytes
+    assert app.post("/predict", files={"file": cat_jpeg}).status_code == 503
+    found = {key[1]: value for key, value in counts(app).items() if key[0] == "purrdict_refused_total"}
+    assert found == {"unreadable": 1, "no_photo": 1, "key": 1, "photos_waiting": 1, "bytes_held": 1}
+
+
+def test_the_queue_is_shown_while_it_is_full_and_empty_afterwards(app: InProcess) -> None:
+    admission = app.app.state.service.admission
+    with admission.upload() as upload, admission.work(7):
+        upload.add(1000)
+        found = counts(app)
+        assert (found["purrdict_photos_waiting",], found["purrdict_upload_bytes_held",]) == (7, 1000)
+    found = counts(app)
+    assert (found["purrdict_photos_waiting",], found["purrdict_upload_bytes_held",]) == (0, 0)
+    assert found["purrdict_requests_in_flight",] == 0
+
+
+def test_the_model_cards_figures_are_beside_what_is_counted(app: InProcess) -> None:
+    metadata = app.get("/model/info").json()["metadata"]
+    test, version = metadata["metrics"]["test"], metadata["version"]
+    found = counts(app)
+    assert found["purrdict_model_info", version] == 1
+    assert found["purrdict_card", "accuracy", version] == test["accuracy"]
+    assert found["purrdict_card", "false_rejection_rate", version] == test["wrongly_unrecognized"]
+    shares = [found["purrdict_card_label_share", label, version] for label in metadata["labels"]]
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_a_service_without_a_model_says_so_and_counts_on() -> None:
+    with InProcess(METRICS_PORT="9", MODEL_VERSION="9.9.9") as app:
+        app.post("/predict", files={"file": b"x"})
+        found = counts(app)
+    assert found["purrdict_model_info", "none"] == 1
+    assert found["purrdict_requests_total", "POST", "/predict", "503"] == 1
+
+
+def python(code: str, **settings: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean_environment(**settings), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    return result.stdout + result.stderr
+
+
+LOADED = (
+    "import sys, api.index; print('loaded', "
+    "sorted({'prometheus_client', 'opentelemetry.sdk', 'api._observe'} & set(sys.modules)))"
+)
+
+
+def test_what_is_off_is_not_imported() -> None:
+    assert "loaded []" in python(LOADED)
+
+
+def test_what_is_on_is() -> None:
+    assert "loaded ['api._observe', 'prometheus_client']" in python(LOADED, METRICS_PORT="9")
+
+
+@pytest.mark.parametrize(
+    ("setting", "package"),
+    [("METRICS_PORT", "prometheus_client"), ("FASTAPI_OTEL_AUTO_CONFIGURE", "opentelemetry.sdk")],
+)
+def test_a_package_that_is_missing_is_a_sentence_with_the_command(setting: str, package: str) -> None:
+    # As if it were not installed.
+    code = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        f"import api.__main__; sys.exit(api.__main__.main(['serve', '--port', '{free_port()}']))"
+    )
+    said = python(code, **{setting: "true" if setting.startswith("FAST") else str(free_port())})
+    assert f"error: {setting}: " in said
+    assert "pip install -r requirements-operate.txt" in said
+    assert "Traceback" not in said
