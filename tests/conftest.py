@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +94,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def connect(server: Server) -> socket.socket:
+def connect(server: "Server | LocalServer") -> socket.socket:
     """A connection to speak HTTP on by hand."""
     address = urlsplit(server.url)
     return socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10)
@@ -186,6 +187,41 @@ class InProcess(httpx.Client):
 
         self.app: Any = create_app(read_settings({"LOG_LEVEL": "ERROR", **settings}))
         super().__init__(transport=AppTransport(self.app), base_url="http://purrdict.test")
+
+
+@dataclass
+class LocalServer:
+    """The app on `python -m api serve`'s server and real sockets, in a thread of this process."""
+
+    url: str
+
+    def client(self, **options: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+
+
+@contextlib.contextmanager
+def serving(keep_alive_s: int = 5, **settings: str) -> Iterator[LocalServer]:
+    """Serves an app with these settings until the block ends."""
+    import uvicorn
+
+    from api._commands.serve import uvicorn_options
+
+    started = threading.Event()
+
+    class Announcing(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            started.set()
+
+    with InProcess(**settings) as app, socket.create_server(("127.0.0.1", 0)) as listener:
+        options = {**uvicorn_options(), "lifespan": "off", "timeout_keep_alive": keep_alive_s}
+        server = Announcing(uvicorn.Config(app.app, **options))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        assert started.wait(30)
+        yield LocalServer(f"http://127.0.0.1:{listener.getsockname()[1]}")
+        server.force_exit = server.should_exit = True
+        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,6 @@ def serve(host: str, port: int, settings: Settings, workers: int = 1) -> int:
         _prepare_tracing()
     import uvicorn
 
-    from api._server import TimeoutProtocol
-
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     url += settings.root_path
     say(f"page     {url}/\npredict  curl -F file=@photo.jpg {url}/predict\ndocs     {url}/docs")
@@ -40,24 +38,33 @@ def serve(host: str, port: int, settings: Settings, workers: int = 1) -> int:
             file=sys.stderr,
         )
     with _metrics(host, settings, workers), _threads(settings, workers):
-        # The app writes its own line a request, and has no web sockets to import code for.
         uvicorn.run(
             _APP if workers > 1 else _app(),
             host=host,
             port=port,
             # Otherwise it reads WEB_CONCURRENCY, and ends at any value of it but 1.
             workers=workers,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            ws="none",
             # FastAPI starts its exporters with it, and the app has nothing else to start.
             lifespan="on" if settings.fastapi_otel_auto_configure else "off",
-            # Where uvloop is installed it would be taken: beside this protocol it saves no time, and it costs memory.
-            loop="asyncio",
-            http=TimeoutProtocol,
+            **uvicorn_options(),
         )
     return 0
+
+
+def uvicorn_options() -> dict[str, Any]:
+    """How uvicorn serves the app, whatever the settings."""
+    from api._server import TimeoutProtocol
+
+    return {
+        # The app writes its own line a request, and has no web sockets to import code for.
+        "access_log": False,
+        "log_level": "warning",
+        "server_header": False,
+        "ws": "none",
+        # Where uvloop is installed it would be taken: beside this protocol it saves no time, and it costs memory.
+        "loop": "asyncio",
+        "http": TimeoutProtocol,
+    }
 
 
 def _app() -> Any:

@@ -14,7 +14,14 @@ from uvicorn.server import ServerState
 
 from api import _server
 from api._server import TimeoutProtocol
-from tests.conftest import Server, connect, running_server
+from tests.conftest import LocalServer, connect, serving
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalServer]:
+    """A server with the default settings, but for an idle connection, which it closes after a second."""
+    with serving(keep_alive_s=1) as running:
+        yield running
 
 
 def answers(connection: socket.socket) -> bytes:
@@ -31,7 +38,7 @@ def post(photo: bytes, *headers: bytes) -> bytes:
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(photo), b"", photo])
 
 
-def test_headers_without_end_are_refused(server: Server) -> None:
+def test_headers_without_end_are_refused(server: LocalServer) -> None:
     for start in (b"GET /health HTTP/1.1\r\nX-Long: ", b"GET /", b"\r\n"):
         with connect(server) as connection:
             connection.sendall(start)
@@ -41,7 +48,7 @@ def test_headers_without_end_are_refused(server: Server) -> None:
             assert answers(connection)[:12] in (b"", b"HTTP/1.1 400")
 
 
-def test_many_short_headers_are_refused_when_together_they_are_too_long(server: Server) -> None:
+def test_many_short_headers_are_refused_when_together_they_are_too_long(server: LocalServer) -> None:
     with connect(server) as connection:
         with contextlib.suppress(ConnectionError):
             connection.sendall(b"GET /health HTTP/1.1\r\n")
@@ -50,7 +57,7 @@ def test_many_short_headers_are_refused_when_together_they_are_too_long(server: 
         assert answers(connection)[:12] in (b"", b"HTTP/1.1 400")
 
 
-def test_trailers_without_end_are_refused(server: Server, cat_jpeg: bytes) -> None:
+def test_trailers_without_end_are_refused(server: LocalServer, cat_jpeg: bytes) -> None:
     head = (
         b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
     )
@@ -62,14 +69,14 @@ def test_trailers_without_end_are_refused(server: Server, cat_jpeg: bytes) -> No
         assert answers(connection)[:12] in (b"", b"HTTP/1.1 400")
 
 
-def test_headers_of_usual_length_are_read(server: Server) -> None:
+def test_headers_of_usual_length_are_read(server: LocalServer) -> None:
     with connect(server) as connection:
         cookie = b"Cookie: " + b"a" * 16_000
         connection.sendall(b"GET /health HTTP/1.1\r\nHost: a\r\n" + cookie + b"\r\nConnection: close\r\n\r\n")
         assert answers(connection).startswith(b"HTTP/1.1 200")
 
 
-def test_a_request_with_two_lengths_is_refused(server: Server) -> None:
+def test_a_request_with_two_lengths_is_refused(server: LocalServer) -> None:
     for lengths in (
         b"Content-Length: 4\r\nTransfer-Encoding: chunked",
         b"Content-Length: 4\r\nContent-Length: 5",
@@ -82,7 +89,7 @@ def test_a_request_with_two_lengths_is_refused(server: Server) -> None:
 
 
 def test_a_client_that_would_rather_speak_http_2_is_answered_in_http_1(
-    server: Server, cat_jpeg: bytes
+    server: LocalServer, cat_jpeg: bytes
 ) -> None:
     # Java's client asks for it with every request over plain HTTP, and goes on using the connection.
     wish = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: h2c", b"HTTP2-Settings: AAEAAEAA")
@@ -100,7 +107,7 @@ def test_a_client_that_would_rather_speak_http_2_is_answered_in_http_1(
             assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_requests_sent_in_one_go_are_answered_in_their_order(server: Server, cat_jpeg: bytes) -> None:
+def test_requests_sent_in_one_go_are_answered_in_their_order(server: LocalServer, cat_jpeg: bytes) -> None:
     with connect(server) as connection:
         last = b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         connection.sendall(post(cat_jpeg) + post(b"no photo") + last)
@@ -109,7 +116,7 @@ def test_requests_sent_in_one_go_are_answered_in_their_order(server: Server, cat
     assert answer.index(b'"prediction"') < answer.index(b'"detail"') < answer.index(b'"healthy"')
 
 
-def test_a_client_that_asks_before_it_sends_is_told_to_go_on(server: Server, cat_jpeg: bytes) -> None:
+def test_a_client_that_asks_before_it_sends_is_told_to_go_on(server: LocalServer, cat_jpeg: bytes) -> None:
     with connect(server) as connection:
         head, body = post(cat_jpeg, b"Expect: 100-continue", b"Connection: close").split(b"\r\n\r\n", 1)
         connection.sendall(head + b"\r\n\r\n")
@@ -146,15 +153,14 @@ EARLY = {
 
 
 @pytest.fixture(scope="module")
-def strict(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def strict() -> Iterator[LocalServer]:
     """A server that wants the key `right`, and no photo over 100,000 bytes."""
-    log = tmp_path_factory.mktemp("strict") / "log"
-    with running_server(log, API_KEYS="right", MAX_UPLOAD_BYTES="100000") as running:
+    with serving(API_KEYS="right", MAX_UPLOAD_BYTES="100000") as running:
         yield running
 
 
 def upload(
-    server: Server, start: bytes, headers: bytes, closing: tuple[bytes, bytes], chunked: bool
+    server: LocalServer, start: bytes, headers: bytes, closing: tuple[bytes, bytes], chunked: bool
 ) -> bytes:
     """Sends all of a large body before it reads, as nginx and simple clients do; returns the answer."""
     version, more = closing
@@ -173,7 +179,7 @@ def upload(
 @pytest.mark.parametrize("why", EARLY)
 @pytest.mark.parametrize("closing", CLOSING)
 def test_an_early_answer_reaches_a_client_that_sends_on_and_wants_the_connection_closed(
-    strict: Server, why: str, closing: str
+    strict: LocalServer, why: str, closing: str
 ) -> None:
     start, headers, status = EARLY[why]
     for turn in range(TIMES):
@@ -186,7 +192,7 @@ def test_an_early_answer_reaches_a_client_that_sends_on_and_wants_the_connection
         assert len(body) == int(length[1])
 
 
-def test_a_request_that_is_no_http_gets_its_400_while_it_goes_on_sending(server: Server) -> None:
+def test_a_request_that_is_no_http_gets_its_400_while_it_goes_on_sending(server: LocalServer) -> None:
     for start in (
         b"GET /health HTTP/1.1\r\nX-Long: ",
         b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n",
@@ -201,7 +207,7 @@ def test_a_request_that_is_no_http_gets_its_400_while_it_goes_on_sending(server:
 
 
 def test_a_client_whose_whole_request_was_read_need_not_wait_for_the_end(
-    server: Server, cat_jpeg: bytes
+    server: LocalServer, cat_jpeg: bytes
 ) -> None:
     start = time.monotonic()
     with connect(server) as connection:
@@ -227,7 +233,7 @@ def refuses_more(connection: socket.socket) -> bool:
     return True
 
 
-def test_a_refused_client_that_never_ends_is_let_go_after_so_many_bytes(server: Server) -> None:
+def test_a_refused_client_that_never_ends_is_let_go_after_so_many_bytes(server: LocalServer) -> None:
     with connect(server) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.0\r\nContent-Length: 99000000000\r\n\r\n")
         sent = 0
@@ -237,7 +243,7 @@ def test_a_refused_client_that_never_ends_is_let_go_after_so_many_bytes(server: 
         assert _server.LINGER_BYTES <= sent < _server.LINGER_BYTES + 20_000_000
 
 
-def test_a_connection_that_stays_open_takes_no_endless_body_either(server: Server) -> None:
+def test_a_connection_that_stays_open_takes_no_endless_body_either(server: LocalServer) -> None:
     with connect(server) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 99000000000\r\n\r\n")
         sent = 0
@@ -248,16 +254,16 @@ def test_a_connection_that_stays_open_takes_no_endless_body_either(server: Serve
 
 
 def test_a_refused_upload_that_stalls_for_seconds_is_still_heard_out_and_its_connection_goes_on(
-    server: Server,
+    server: LocalServer,
 ) -> None:
     with connect(server) as connection:
         connection.sendall(b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nbegun")
-        time.sleep(6)  # an idle connection is closed after five
+        time.sleep(1.5)  # an idle connection is closed after one
         connection.sendall(b"done" + b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert re.findall(rb"HTTP/1.1 (\d+)", answers(connection)) == [b"404", b"200"]
 
 
-def test_what_follows_a_request_that_closes_the_connection_is_not_answered(server: Server) -> None:
+def test_what_follows_a_request_that_closes_the_connection_is_not_answered(server: LocalServer) -> None:
     with connect(server) as connection:
         first = b"POST /nowhere HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 5\r\n\r\n"
         connection.sendall(first)
@@ -269,7 +275,7 @@ def test_what_follows_a_request_that_closes_the_connection_is_not_answered(serve
         assert answers(connection) == b""
 
 
-def test_the_end_of_the_answer_is_seen_before_the_body_has_been_sent(server: Server) -> None:
+def test_the_end_of_the_answer_is_seen_before_the_body_has_been_sent(server: LocalServer) -> None:
     # An HTTP/1.0 client may read until the connection ends, and only then notice that it was refused.
     with connect(server) as connection:
         connection.settimeout(3)

@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -37,12 +38,16 @@ def _judge(limit: float, tests: list[str]) -> str:
     child = os.fork()
     if child == 0:
         os.setsid()
+        # Of processor time, so that a busy machine takes no test for an endless loop.
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit), int(limit)))
         os._exit(_run(tests))
-    deadline = time.monotonic() + limit
+    deadline = time.monotonic() + 10 * limit
     while time.monotonic() < deadline:
         ended, status = os.waitpid(child, os.WNOHANG)
         if ended:
             _end_group(child)  # whatever the tests left running
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGKILL, signal.SIGXCPU):
+                return TIMEOUT
             return SURVIVED if status == 0 else KILLED
         time.sleep(0.01)
     _end_group(child)

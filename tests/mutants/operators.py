@@ -162,7 +162,7 @@ def _other_values(value: object) -> Iterator[ast.AST]:
 
 
 def _is_a_sentence(value: str | bytes) -> bool:
-    return (" " if isinstance(value, str) else b" ") in value
+    return " " in value if isinstance(value, str) else b" " in value
 
 
 def _with(node: ast.AST, **fields: Any) -> ast.AST:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import InProcess, Server, connect, encode, running_server
+from tests.conftest import InProcess, LocalServer, connect, encode, serving
 
 FORM = {"Content-Type": "multipart/form-data; boundary=frontier"}
 
@@ -129,8 +129,17 @@ def test_a_multipart_body_that_never_closes_is_refused(client: httpx.Client, cat
     assert "breaks off" in response.json()["detail"]
 
 
-def test_a_body_over_the_limit_is_refused_by_its_declared_length_without_reading_it(server: Server) -> None:
-    with connect(server) as connection:
+@pytest.fixture(scope="module")
+def small() -> Iterator[LocalServer]:
+    """A server that takes no photo over 100,000 bytes."""
+    with serving(MAX_UPLOAD_BYTES="100000") as running:
+        yield running
+
+
+def test_a_body_over_the_limit_is_refused_by_its_declared_length_without_reading_it(
+    small: LocalServer,
+) -> None:
+    with connect(small) as connection:
         connection.sendall(
             b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 99000000\r\n\r\n"
         )
@@ -138,14 +147,7 @@ def test_a_body_over_the_limit_is_refused_by_its_declared_length_without_reading
     assert answer.startswith(b"HTTP/1.1 413")
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that takes no photo over 100,000 bytes."""
-    with running_server(tmp_path_factory.mktemp("small") / "log", MAX_UPLOAD_BYTES="100000") as running:
-        yield running
-
-
-def test_a_streamed_body_is_refused_once_it_passes_the_limit(small: Server) -> None:
+def test_a_streamed_body_is_refused_once_it_passes_the_limit(small: LocalServer) -> None:
     with connect(small) as connection:
         head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
         connection.sendall(head)
@@ -158,7 +160,7 @@ def test_a_streamed_body_is_refused_once_it_passes_the_limit(small: Server) -> N
         assert client.get("/health").status_code == 200
 
 
-def test_a_client_that_is_still_sending_reads_the_413(small: Server) -> None:
+def test_a_client_that_is_still_sending_reads_the_413(small: LocalServer) -> None:
     with small.client() as client:
         response = client.post("/predict", files={"file": bytes(8_000_000)})
     assert response.status_code == 413

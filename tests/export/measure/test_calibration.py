@@ -72,3 +72,48 @@ def test_each_group_of_photos_of_none_is_rejected_however_small_it_is() -> None:
     own, many, few = np.linspace(0.5, 1, 1000), np.linspace(0, 0.3, 4000), np.linspace(0.3, 0.5, 20)
     found = calibration.threshold(own, many, few, refuse=0.985)
     assert (few < found).all()
+
+
+# --- exact values: what a slip in the arithmetic would move
+
+
+def test_the_best_temperature_of_known_logits_is_the_one_that_makes_the_labels_likeliest() -> None:
+    # Three of four are right with logits (2, 0): a softmax of 2 / t must come near four in six (Platt's counts).
+    logits = np.array([[2.0, 0.0], [2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])
+    targets = np.array([0, 0, 0, 0])
+    wanted = (3 * 5 / 6 + 1 / 6) / 4
+    expected = 2 / np.log(wanted / (1 - wanted))
+    assert calibration.temperature(logits, targets) == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize(("factor", "edge"), [(1.005, True), (1.02, False)])
+def test_within_a_hundredth_of_an_end_a_temperature_is_at_the_edge(factor: float, edge: bool) -> None:
+    assert calibration.at_the_edge(calibration.LOWEST * factor) is edge
+    assert calibration.at_the_edge(calibration.HIGHEST / factor) is edge
+
+
+def test_a_temperature_divides_the_logits_before_they_are_compared_with_none() -> None:
+    logits = np.array([[2.0, 4.0]])
+    assert calibration.recognized(logits, 2.0) == pytest.approx(calibration.recognized(np.array([[1.0, 2.0]])))
+    assert calibration.recognized(np.array([[0.0]]), 3.0) == pytest.approx([0.5])
+
+
+def test_the_threshold_is_exactly_just_above_the_photo_that_must_be_rejected() -> None:
+    own, others = np.linspace(0.5, 1, 100), np.arange(1, 11) / 100
+    # Nine of ten must be rejected: the ninth smallest, 0.09, and two millionths more.
+    assert calibration.threshold(own, others, refuse=0.9) == pytest.approx(0.090002, abs=1e-9)
+    assert calibration.threshold(own, others, np.array([0.2]), refuse=0.9) == pytest.approx(0.200002, abs=1e-9)
+
+
+def test_the_bound_is_the_photo_up_to_which_so_many_may_be_rejected() -> None:
+    own = np.arange(100, 0, -1) / 128  # not sorted, and exact in binary
+    assert calibration.threshold(own, spare=0.02) == np.floor(3 / 128 * 1e6) / 1e6
+    assert calibration.threshold(own, np.array([0.99]), spare=0.05) == np.floor(6 / 128 * 1e6) / 1e6
+
+
+def test_the_usual_operating_point_rejects_as_documented() -> None:
+    own, others = np.linspace(0.5, 1, 10_000), np.linspace(0, 0.4, 10_000)
+    found = calibration.threshold(own, others)
+    assert (others < found).mean() == pytest.approx(calibration.REFUSE, abs=2e-4)
+    tight = calibration.threshold(own, np.ones(10))
+    assert (own < tight).mean() == pytest.approx(calibration.SPARE, abs=2e-4)
