@@ -21,9 +21,8 @@ def test_a_score_moved_with_its_threshold_stays_on_its_side() -> None:
     assert (np.diff(moved) > 0).all(), "and in its order"
     # On the logit scale everything moves by as much.
     inner = slice(1, 5)
-    logit = lambda p: np.log(p / (1 - p))  # noqa: E731
-    by = logit(moved[inner]) - logit(scored[inner])
-    assert by == pytest.approx(np.full(4, logit(0.7) - logit(0.4)), abs=1e-6)
+    odds = moved[inner] / (1 - moved[inner]) / (scored[inner] / (1 - scored[inner]))
+    assert odds == pytest.approx(np.full(4, (0.7 / 0.3) / (0.4 / 0.6)), rel=1e-5)
     assert fitting._moved(scored[inner], 0.4, 0.4) == pytest.approx(scored[inner])
 
 
@@ -73,7 +72,12 @@ def test_each_fold_is_judged_by_what_the_other_folds_chose(monkeypatch: pytest.M
 
 def test_where_all_photos_lie_in_one_fold_they_choose_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(fitting, "_choose", lambda logits, *_: seen.append(len(logits)) or (1.0, 0.5))
+
+    def choose(logits: np.ndarray, *_: object) -> tuple[float, float]:
+        seen.append(len(logits))
+        return 1.0, 0.5
+
+    monkeypatch.setattr(fitting, "_choose", choose)
     fitting._Crossed(photos([0, 1]), np.zeros((2, 2)), np.zeros((1, 2)), np.array([0, 0, 1])).judge(0.5, 1)
     assert seen == [2, 2]
 

@@ -60,7 +60,10 @@ FILE = bytes(range(200))
 
 
 def locations(
-    version: int, sizes: tuple[int, int, int, int], *items: tuple[int, int, int, list[tuple[int, int]]], inside: int = 0
+    version: int,
+    sizes: tuple[int, int, int, int],
+    *items: tuple[int, int, int, list[tuple[int, int]]],
+    inside: int = 0,
 ) -> list[tuple[int, list[bytes]]]:
     """What is read of an `iloc` behind FILE: of each item its number, how it is found, its base, and its pieces."""
     offset_size, length_size, base_size, index_size = sizes
@@ -72,10 +75,16 @@ def locations(
     packed = offset_size << 12 | length_size << 8 | base_size << 4 | index_size
     data = bytes([version, 0, 0, 0]) + struct.pack(">H", packed) + number(len(items), wide)
     for item, method, base, pieces in items:
-        data += number(item, wide) + (number(method, 2) if version else b"") + b"\0\0" + number(base, base_size)
+        data += (
+            number(item, wide) + (number(method, 2) if version else b"") + b"\0\0" + number(base, base_size)
+        )
         data += number(len(pieces), 2)
         for offset, length in pieces:
-            data += number(99, index_size if version else 0) + number(offset, offset_size) + number(length, length_size)
+            data += (
+                number(99, index_size if version else 0)
+                + number(offset, offset_size)
+                + number(length, length_size)
+            )
     return list(item_locations(FILE + data, len(FILE), inside))
 
 
@@ -84,7 +93,10 @@ def locations(
 def test_pieces_lie_where_base_and_offset_say(version: int, sizes: tuple[int, int, int, int]) -> None:
     base = 100 if sizes[2] else 0
     found = locations(version, sizes, (1, 0, base, [(10, 5), (20, 6)]), (2, 0, base, [(0, 3)]))
-    assert found == [(1, [FILE[base + 10 : base + 15], FILE[base + 20 : base + 26]]), (2, [FILE[base : base + 3]])]
+    assert found == [
+        (1, [FILE[base + 10 : base + 15], FILE[base + 20 : base + 26]]),
+        (2, [FILE[base : base + 3]]),
+    ]
 
 
 def test_pieces_may_lie_inside_the_box_for_data() -> None:

@@ -66,8 +66,10 @@ def ask(
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
     scope = {"type": "http", "headers": [(name.encode(), value.encode()) for name, value in given.items()]}
-    read = read_photos if many else read_photo
-    return asyncio.run(read(Request(scope, receive), LIMIT, lambda count: None))
+    request = Request(scope, receive)
+    if many:
+        return asyncio.run(read_photos(request, LIMIT, lambda count: None))
+    return asyncio.run(read_photo(request, LIMIT, lambda count: None))
 
 
 def refusal(*given: Any, **more: Any) -> tuple[int, str]:

@@ -94,7 +94,9 @@ def test_within_a_hundredth_of_an_end_a_temperature_is_at_the_edge(factor: float
 
 def test_a_temperature_divides_the_logits_before_they_are_compared_with_none() -> None:
     logits = np.array([[2.0, 4.0]])
-    assert calibration.recognized(logits, 2.0) == pytest.approx(calibration.recognized(np.array([[1.0, 2.0]])))
+    assert calibration.recognized(logits, 2.0) == pytest.approx(
+        calibration.recognized(np.array([[1.0, 2.0]]))
+    )
     assert calibration.recognized(np.array([[0.0]]), 3.0) == pytest.approx([0.5])
 
 
@@ -102,7 +104,9 @@ def test_the_threshold_is_exactly_just_above_the_photo_that_must_be_rejected() -
     own, others = np.linspace(0.5, 1, 100), np.arange(1, 11) / 100
     # Nine of ten must be rejected: the ninth smallest, 0.09, and two millionths more.
     assert calibration.threshold(own, others, refuse=0.9) == pytest.approx(0.090002, abs=1e-9)
-    assert calibration.threshold(own, others, np.array([0.2]), refuse=0.9) == pytest.approx(0.200002, abs=1e-9)
+    assert calibration.threshold(own, others, np.array([0.2]), refuse=0.9) == pytest.approx(
+        0.200002, abs=1e-9
+    )
 
 
 def test_the_bound_is_the_photo_up_to_which_so_many_may_be_rejected() -> None:

@@ -27,7 +27,9 @@ def test_a_good_model_has_no_problem() -> None:
 @pytest.mark.parametrize(("low", "poor"), [(0.6, True), (0.61, False)])
 def test_a_model_must_be_clearly_better_than_naming_the_commonest_class(low: float, poor: bool) -> None:
     found = problems(metadata(accuracy_interval=[low, 1.0]))
-    assert [("always answering cat" in problem, "60.0%" in problem) for problem in found] == [(True, True)] * poor
+    assert [("always answering cat" in problem, "60.0%" in problem) for problem in found] == [
+        (True, True)
+    ] * poor
 
 
 @pytest.mark.parametrize(("high", "poor"), [(LEAST_REJECTED - 0.001, True), (LEAST_REJECTED, False)])
@@ -99,7 +101,12 @@ class Run:
     def __init__(self, folder: str, *, name: str = "wild", labels: Any = ("cat", "dog"), photos: int = 100,
                  classes: Any = ("cat",), **finetune: Any) -> None:  # fmt: skip
         self.folder = folder
-        figures = {"photos": photos, "accuracy": 0.9, "wrongly_unrecognized": 0.01, "neither_unrecognized": 0.8}
+        figures = {
+            "photos": photos,
+            "accuracy": 0.9,
+            "wrongly_unrecognized": 0.01,
+            "neither_unrecognized": 0.8,
+        }
         self.metadata = {
             "labels": labels, "metrics": {"test": figures}, "latency_ms": 3.0, "weights": {"bytes": 7},
             "training": {
