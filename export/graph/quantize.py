@@ -146,4 +146,5 @@ def _from_pixels(graph: GraphProto, operators: Sequence[str]) -> list[NodeProto]
 
 
 def _advice(record: logging.LogRecord) -> bool:
-    return "pre-process" not in record.getMessage()
+    message = record.getMessage()
+    return "pre-process" not in message and not message.startswith("Increased scale")
