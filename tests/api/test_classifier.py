@@ -1,6 +1,7 @@
 """The classifier: what it asks of onnxruntime, how it treats many photos, and the second look at its own place."""
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,9 @@ def test_many_photos_are_answered_as_each_alone_is(load: Callable[..., Classifie
         assert len(one.heatmaps) == len(one.present)
 
 
-def test_no_more_than_a_chunk_is_asked_at_once(load: Callable[..., Classifier]) -> None:
+def test_no_more_than_a_chunk_is_asked_at_once(
+    load: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
+) -> None:
     classifier, asked = load(colours()), []
 
     class Counting:
@@ -157,12 +160,8 @@ def test_no_more_than_a_chunk_is_asked_at_once(load: Callable[..., Classifier]) 
     # Three classes may ask for two looks of each photo.
     asked.clear()
     looks = [(0, 1, (0, 0, 8, 8))] * (CHUNK + 1)
-    classifier._session, places = Counting(), _classifier.places
-    try:
-        _classifier.places = lambda *_: [(label, box) for _, label, box in looks]
-        classifier.predict(BOTH[None])
-    finally:
-        _classifier.places = places
+    monkeypatch.setattr(_classifier, "places", lambda *_: [(label, box) for _, label, box in looks])
+    classifier.predict(BOTH[None])
     assert asked == [(1, 3), (CHUNK, 2), (1, 2)]
 
 
@@ -213,13 +212,14 @@ def test_threads_are_as_many_as_the_processors_that_may_be_used(
     load: Callable[..., Classifier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_classifier, "available_cpus", lambda: 2)
-    started = []
+    started: list[Any] = []
     session = onnxruntime.InferenceSession
-    monkeypatch.setattr(
-        onnxruntime,
-        "InferenceSession",
-        lambda *given, **more: started.append(given[1]) or session(*given, **more),
-    )
+
+    def start(weights: bytes, options: Any, **more: Any) -> Any:
+        started.append(options)
+        return session(weights, options, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", start)
     load(colours())
     assert started[0].intra_op_num_threads == 2
 
@@ -239,7 +239,7 @@ def test_a_containers_quota_limits_the_processors(
         return io.StringIO(quota)
 
     monkeypatch.setattr(_classifier, "open", opened, raising=False)
-    monkeypatch.setattr(_classifier.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
     assert available_cpus() == cpus
 
 
@@ -248,7 +248,7 @@ def test_where_no_affinity_is_known_all_processors_count(monkeypatch: pytest.Mon
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(_classifier, "open", unknown, raising=False)
-    monkeypatch.delattr(_classifier.os, "sched_getaffinity")
+    monkeypatch.delattr(os, "sched_getaffinity")
     for count, used in ((6, 6), (None, 1)):
-        monkeypatch.setattr(_classifier.os, "cpu_count", lambda count=count: count)
+        monkeypatch.setattr(os, "cpu_count", lambda count=count: count)
         assert available_cpus() == used

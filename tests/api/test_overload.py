@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from api import _requests, _service
 from api._admission import MAX_PHOTOS_WAITING, RETRY_AFTER_S
-from api._photo.image import Photo
+from api._photo.image import Photo, decode
 from api._requests import FailureMiddleware, JsonFormatter, RequestMiddleware, RequestRecord
 from api._security import SecurityHeaders
 from tests.conftest import InProcess, encode
@@ -79,7 +79,6 @@ def test_the_photos_that_are_worked_on_and_their_bytes_are_counted(
     app: InProcess, cat_jpeg: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    decode = _service.decode
 
     def look(*given: Any) -> Photo:
         seen.append((admission(app).photos, admission(app).bytes))

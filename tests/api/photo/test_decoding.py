@@ -2,6 +2,7 @@
 
 import importlib
 import io
+import time
 import warnings
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -27,7 +28,7 @@ def grey() -> Image.Image:
 def test_the_decoders_of_the_readable_formats_are_loaded_before_a_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    loaded = []
+    loaded: list[str] = []
     monkeypatch.setattr(importlib, "import_module", loaded.append)
     monkeypatch.setattr(Image, "preinit", lambda: loaded.append("the usual ones"))
     import_decoders()
@@ -86,7 +87,12 @@ def test_only_the_decoder_of_the_format_that_the_first_bytes_name_is_tried(
 ) -> None:
     tried: list[Any] = []
     opened = Image.open
-    monkeypatch.setattr(Image, "open", lambda file, **more: tried.append(more) or opened(file, **more))
+
+    def spy(file: Any, **more: Any) -> Any:
+        tried.append(more)
+        return opened(file, **more)
+
+    monkeypatch.setattr(Image, "open", spy)
     for name in ("JPEG", "PNG", "WEBP"):
         decode(encode(grey, name), SIZE)
     assert tried == [{"formats": ("JPEG",)}, {"formats": ("PNG",)}, {"formats": ("WEBP",)}]
@@ -142,7 +148,7 @@ def ticks(monkeypatch: pytest.MonkeyPatch) -> None:
             yield now
 
     reading = clock()
-    monkeypatch.setattr(room.time, "perf_counter", lambda: next(reading))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(reading))
 
 
 @pytest.mark.usefixtures("ticks")
