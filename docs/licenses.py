@@ -19,7 +19,11 @@ REQUIREMENTS = ("requirements.txt", "requirements-serve.txt", "requirements-oper
 # Third-party files in this repository, by folder: name, licence, and the file with its text.
 WEB = {
     "api/_docs": ("Swagger UI, SmartBear, and ReDoc, Redocly", "Apache-2.0, MIT", "LICENSES"),
-    "web/samples": ("photos of scikit-image's `data` and of GCompris", "CC0-1.0, public domain", "LICENSE.md"),
+    "web/samples": (
+        "photos of scikit-image's `data` and of GCompris",
+        "CC0-1.0, public domain",
+        "LICENSE.md",
+    ),
     "web/vendor/onnxruntime-web": ("ONNX Runtime Web, Microsoft", "MIT", "LICENSE, ThirdPartyNotices.txt"),
 }
 
