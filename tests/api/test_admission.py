@@ -10,8 +10,9 @@ def test_uploads_together_hold_no_more_than_the_limit_and_give_it_back() -> None
     with admission.upload() as first, admission.upload() as second:
         first.add(10 * UPLOADS_OF_FULL_SIZE - 5)
         second.add(5)
-        with pytest.raises(OverloadError):
+        with pytest.raises(OverloadError) as refused:
             second.add(1)
+        assert refused.value.reason == "bytes_held"
         assert admission.bytes == admission.max_bytes
     assert admission.bytes == 0
 
@@ -26,8 +27,13 @@ def test_an_upload_that_fails_gives_its_bytes_back() -> None:
 def test_so_many_photos_wait_and_no_more() -> None:
     admission = Admission(max_upload_bytes=10)
     with admission.work(MAX_PHOTOS_WAITING - 1):
-        with admission.work(1), pytest.raises(OverloadError, match="in a few seconds"), admission.work(1):
+        with (
+            admission.work(1),
+            pytest.raises(OverloadError, match="in a few seconds") as refused,
+            admission.work(1),
+        ):
             pass
+        assert refused.value.reason == "photos_waiting"
         with admission.work(1):
             pass
     assert admission.photos == 0
