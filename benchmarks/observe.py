@@ -1,7 +1,8 @@
 """A scrape and a trace of one real request, printed; and what metrics and traces cost a request.
 
-`python -m benchmarks observe` starts the classifier with neither, with metrics, and with traces, and asks them in
-turns.
+python -m benchmarks.observe      prints the scrape and the trace
+python -m benchmarks observe      then starts the classifier with neither, with metrics, and with traces, and asks
+                                  them in turns
 """
 
 import contextlib
@@ -142,3 +143,14 @@ def _cpu_seconds(pid: int) -> float:
 
 if __name__ == "__main__":
     sys.exit("run: python -m benchmarks observe")
+
+
+def show() -> int:
+    """Prints the scrape and the trace; returns the exit status."""
+    with contextlib.ExitStack() as stack:
+        _show(stack, stack.enter_context(Collector()), photo())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(show())
