@@ -141,10 +141,6 @@ def _cpu_seconds(pid: int) -> float:
     return sum(int(task.read_text(encoding="ascii").split()[0]) for task in tasks) / 1e9
 
 
-if __name__ == "__main__":
-    sys.exit("run: python -m benchmarks observe")
-
-
 def show() -> int:
     """Prints the scrape and the trace; returns the exit status."""
     with contextlib.ExitStack() as stack:
