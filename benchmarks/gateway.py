@@ -61,7 +61,7 @@ def _latency(direct: int, through: int, request: bytes, gateway: int) -> Row:
     return Row(
         f"p50 of a {len(request) / 1000:.0f} kB photo through the gateway, ms", str(gated),
         f"without it {plain}; CPU of the gateway {each:.2f} ms a request",
-        f"+{more:.2f} ms", "+1.2 ms", more <= 1.2,
+        f"{more:+.2f} ms", "+1.2 ms", more <= 1.2,
     )  # fmt: skip
 
 

@@ -125,11 +125,11 @@ def _cost(data: bytes, collector: Collector) -> list[Row]:
     ):
         more = difference(sample, off)
         rows.append(
-            Row(f"CPU of a photo with {name} on, ms", str(sample), f"off {off}", f"+{more:.2f} ms", f"+{most} ms",
+            Row(f"CPU of a photo with {name} on, ms", str(sample), f"off {off}", f"{more:+.2f} ms", f"+{most} ms",
                 more <= most)
         )  # fmt: skip
         rows.append(
-            Row(f"memory with {name} on, MB", f"{memory:.0f}", f"off {plain:.0f}", f"+{memory - plain:.1f} MB",
+            Row(f"memory with {name} on, MB", f"{memory:.0f}", f"off {plain:.0f}", f"{memory - plain:+.1f} MB",
                 f"+{most_mb:.0f} MB", memory - plain <= most_mb)
         )  # fmt: skip
     return rows
