@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks._processes import end
 from benchmarks._servers import ROOT, free_port, measured_environment
 
 GATEWAY = ROOT / "services" / "gateway"
@@ -94,12 +95,7 @@ def _started(
             _wait(found)
             yield found
         finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, 20)
 
 
 def _wait(service: Started) -> None:

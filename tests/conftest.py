@@ -23,6 +23,7 @@ from PIL import Image
 
 from benchmarks._environment import SETTINGS as SETTINGS
 from benchmarks._environment import clean_environment as clean_environment
+from benchmarks._processes import end
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -132,12 +133,7 @@ def running_server(
         _wait_until_it_answers(server)
         yield server
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 15)
 
 
 def _wait_until_it_answers(server: Server) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import missing, require, require_program
+from tests.web.services import Feedback, Service, Writer
 from tests.web.world import NGROK_HOST, PUBLIC_HOST, World
 
 HERE = Path(__file__).resolve().parent
@@ -38,6 +39,18 @@ def browser() -> Iterator[Any]:
 def world() -> Iterator[World]:
     with World() as world:
         yield world
+
+
+@pytest.fixture
+def feedback() -> Iterator[Service]:
+    with Service(Feedback) as service:
+        yield service
+
+
+@pytest.fixture
+def writer() -> Iterator[Service]:
+    with Service(Writer) as service:
+        yield service
 
 
 Visit = Callable[..., Any]

@@ -1,6 +1,5 @@
 """Feedback on answers, and a writer: only where somebody names them, and as their contracts say."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,24 +7,12 @@ import pytest
 from tests.conftest import ROOT
 from tests.web.actions import NETWORK_ERRORS, choose, choose_cat, ready, try_sample
 from tests.web.conftest import Visit
-from tests.web.services import Feedback, Service, Writer
+from tests.web.services import Service
 from tests.web.world import SAMPLES, World, upload
 
 pytestmark = pytest.mark.browser
 
 CAT = (SAMPLES / "chelsea.jpg").read_bytes()
-
-
-@pytest.fixture
-def feedback() -> Iterator[Service]:
-    with Service(Feedback) as service:
-        yield service
-
-
-@pytest.fixture
-def writer() -> Iterator[Service]:
-    with Service(Writer) as service:
-        yield service
 
 
 def _asked(world: World, visit: Visit, **services: Any) -> Any:

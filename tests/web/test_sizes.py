@@ -1,6 +1,5 @@
 """Crop, share, both labels, live camera, feedback and writer: on a narrow phone, a phone and a desktop."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ from PIL import Image
 from tests.conftest import require_program
 from tests.web.actions import ANSWERED, NETWORK_ERRORS, choose_cat, ready, try_sample
 from tests.web.conftest import CHROMIUM, FLAGS, SIZES, Visit
-from tests.web.services import Feedback, Service, Writer
+from tests.web.services import Service
 from tests.web.test_tools import BOTH
 from tests.web.world import World
 
@@ -122,18 +121,6 @@ def test_the_camera_fits_and_one_picture_of_it_is_asked_about(
         assert page.inner_text("#photo-name") == "camera.jpg"
     finally:
         chromium.close()
-
-
-@pytest.fixture
-def feedback() -> Iterator[Service]:
-    with Service(Feedback) as service:
-        yield service
-
-
-@pytest.fixture
-def writer() -> Iterator[Service]:
-    with Service(Writer) as service:
-        yield service
 
 
 def test_feedback_is_given_and_taken_back(

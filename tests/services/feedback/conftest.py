@@ -19,6 +19,7 @@ import httpx
 import pytest
 from PIL import Image
 
+from benchmarks._processes import end
 from tests.conftest import ROOT, free_port, missing, require
 
 KEY = "the-owners-key-for-tests-only"
@@ -267,9 +268,4 @@ def running(
             time.sleep(0.02)
         yield Running(f"http://127.0.0.1:{port}", process, log)
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process, 20)
