@@ -20,7 +20,8 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.MatMult: ast.Mult,
 }  # fmt: skip
-_UNSEEN_ARGUMENTS = {"strict", "encoding", "flush", "stacklevel"}
+# What a caller only notices of them is a name in a debugger, or the error of another break.
+_UNSEEN_ARGUMENTS = {"strict", "encoding", "flush", "stacklevel", "thread_name_prefix"}
 _ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "bases"}
 
 
@@ -78,6 +79,8 @@ def _places(tree: ast.Module) -> Iterator[tuple[ast.stmt, tuple[Any, str], int |
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if not isinstance(node, ast.AST) or _is_for_the_reader(node):
                     continue
+                if isinstance(node, ast.keyword) and node.arg in _UNSEEN_ARGUMENTS:
+                    continue
                 within = node if isinstance(node, ast.stmt) else statement
                 if within is not None:
                     yield within, (parent, name), index, node
@@ -92,6 +95,8 @@ def _is_for_the_reader(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.Tuple):
         return all(name.id.isupper() for name in _names(node)) and _is_a_number(node.value)
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        return isinstance(node.value.func, ast.Name) and node.value.func.id in ("TypeVar", "NewType")
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return True
     return isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr)
