@@ -107,7 +107,7 @@ def _files(name: str) -> list[str]:
 
 
 def _keys(mutants: list[Mutant]) -> dict[Mutant, str]:
-    """The name of each in the results: it stays when lines above it come and go, and tells breaks of equal lines apart."""
+    """The name of each in the results: it stays when lines come and go above it, and tells equal lines apart."""
     seen: Counter[str] = Counter()
     found = {}
     for mutant in mutants:
