@@ -176,17 +176,19 @@ def run(middleware: Any, kind: str = "http", **scope: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("kind", "begun", "error"),
     [
-        ("http", True, RuntimeError()),
-        ("lifespan", False, RuntimeError()),
-        ("http", False, ClientDisconnect()),
+        ("http", 1, RuntimeError()),
+        ("http", 2, RuntimeError()),
+        ("lifespan", 0, RuntimeError()),
+        ("http", 0, ClientDisconnect()),
     ],
 )
 def test_where_no_answer_can_be_given_a_failure_is_passed_on(
-    kind: str, begun: bool, error: Exception
+    kind: str, begun: int, error: Exception
 ) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if begun:
+        if begun >= 1:
             await send({"type": "http.response.start", "status": 200, "headers": []})
+        if begun >= 2:
             await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise error
 
@@ -231,6 +233,22 @@ def test_a_line_tells_the_timings_and_what_was_found(capsys: pytest.CaptureFixtu
     (line,) = logged(capsys, app, route=SimpleNamespace(path="/predict"))
     assert (line["status"], line["route"], line["infer_ms"], line["photos"]) == (201, "/predict", 3.14, 1)
     assert (line["prediction"], line["recognized"]) == ("cat", False)
+
+
+def test_the_header_and_the_line_tell_the_same_milliseconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(_requests, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        clock.now = 100.25
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    _requests.configure_logging("INFO")
+    (start,) = run(RequestMiddleware(app, SecurityHeaders(())))
+    assert dict(start["headers"])[b"server-timing"] == b"total;dur=250.00"
+    assert json.loads(capsys.readouterr().out)["total_ms"] == 250
 
 
 def test_above_its_level_the_log_has_no_lines_of_requests(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import _admission
+from api._requests import RequestMiddleware
 from tests.conftest import ROOT, InProcess, clean_environment, encode, free_port
 
 
@@ -161,3 +162,10 @@ def test_a_package_that_is_missing_is_a_sentence_with_the_command(setting: str, 
     assert f"error: {setting}: " in said
     assert "pip install -r requirements-operate.txt" in said
     assert "Traceback" not in said
+
+
+def test_nothing_observes_where_nobody_asked_for_it() -> None:
+    with InProcess() as app:
+        assert app.app.state.metrics is None
+        (middleware,) = [each for each in app.app.user_middleware if each.cls is RequestMiddleware]
+        assert middleware.kwargs["observers"] == []
