@@ -70,7 +70,7 @@ def test_a_constant_belongs_to_the_lines_that_use_it() -> None:
 def test_the_most_specific_tests_come_first_and_those_of_a_shared_fixture_too(tmp_path: Path) -> None:
     (tmp_path / "map").write_text(
         """{"seconds": {"t/test_a.py::one": 0.1, "t/test_b.py::wide": 0.1, "t/test_b.py::slow": 9.0, "u": 0.2},
-        "fixtures": {"u": ["client"], "t/test_a.py::one": []},
+        "fixtures": {"u": ["client"], "t/test_a.py::one": []}, "setup": {"client": 0.1},
         "lines": {"api/_a.py": {"1": ["import"], "2": ["t/test_b.py::wide", "fixture client", "t/test_a.py::one"],
                                 "3": ["t/test_b.py::wide", "t/test_b.py::slow"]}}}"""
     )
@@ -80,3 +80,15 @@ def test_the_most_specific_tests_come_first_and_those_of_a_shared_fixture_too(tm
     assert covered.tests("api/_a.py", [9], 5) == []
     assert set(covered.tests("api/_a.py", [1], 5)) == {"t/test_a.py::one", "u", "t/test_b.py::wide"}
     assert IMPORT == "import"
+
+
+def test_a_fixture_that_tests_share_is_paid_for_once_and_slow_tests_come_last(tmp_path: Path) -> None:
+    (tmp_path / "map").write_text(
+        """{"seconds": {"a": 0.1, "b": 0.1, "c": 0.1, "d": 0.2}, "setup": {"server": 1.5},
+        "fixtures": {"a": ["server"], "b": ["server"], "c": [], "d": ["own"]},
+        "lines": {"api/_a.py": {"2": ["a", "b", "c", "d"], "3": ["c", "d"], "4": ["d"]}}}"""
+    )
+    covered = CoverageMap(tmp_path / "map")
+    assert covered.tests("api/_a.py", [2], 2.1) == ["c", "d", "a", "b"]
+    assert covered.tests("api/_a.py", [2], 1.95) == ["c", "d", "a"]
+    assert covered.tests("api/_a.py", [2], 1) == ["c", "d"]
