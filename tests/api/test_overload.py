@@ -235,6 +235,14 @@ def test_a_line_tells_the_timings_and_what_was_found(capsys: pytest.CaptureFixtu
     assert (line["prediction"], line["recognized"]) == ("cat", False)
 
 
+def test_a_line_names_the_trace_that_its_request_belongs_to(capsys: pytest.CaptureFixture[str]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        _requests.record_of(scope).trace_id = "0af7651916cd43dd8448eb211c80319c"
+
+    (line,) = logged(capsys, app)
+    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
 def test_the_header_and_the_line_tell_the_same_milliseconds(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

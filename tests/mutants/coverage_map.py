@@ -105,7 +105,7 @@ class CoverageMap:
                     self._width[context] = self._width.get(context, 0) + 1
 
     def tests(self, path: str, lines: Iterable[int], budget: float) -> list[str]:
-        """The tests that run one of these lines, the specific first, the slow last, as many as `budget` seconds allow."""
+        """The tests that run one of these lines, specific ones first, slow ones last, as `budget` seconds allow."""
         found = self._contexts(path, lines)
         if found <= {IMPORT}:  # a constant: whatever runs this file
             found = self._contexts(path, None) if found else set()
