@@ -182,9 +182,7 @@ def run(middleware: Any, kind: str = "http", **scope: Any) -> list[Any]:
         ("http", 0, ClientDisconnect()),
     ],
 )
-def test_where_no_answer_can_be_given_a_failure_is_passed_on(
-    kind: str, begun: int, error: Exception
-) -> None:
+def test_where_no_answer_can_be_given_a_failure_is_passed_on(kind: str, begun: int, error: Exception) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if begun >= 1:
             await send({"type": "http.response.start", "status": 200, "headers": []})

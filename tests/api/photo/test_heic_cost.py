@@ -2,6 +2,8 @@
 
 import struct
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -274,3 +276,31 @@ def test_the_decoder_leaves_what_nobody_asked_for_and_takes_one_thread() -> None
     heic.decode_heic(embedded.HEIC_PLAIN)
     assert (options.THUMBNAILS, options.DEPTH_IMAGES, options.AUX_IMAGES) == (False, False, False)
     assert options.DECODE_THREADS == 1
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBa"])
+def test_a_picture_that_was_multiplied_by_its_transparency_is_divided_again(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A red of half the strength, two pixels and a filling in each of its two rows.
+    pixel = bytes([64, 0, 0, 128][: len(mode)])
+    row = pixel * 2 + b"\xff" * 5
+    picture = SimpleNamespace(mode=mode, size=(2, 2), stride=len(row), data=row * 2)
+    other = SimpleNamespace(mode="L", size=(1, 1), stride=1, data=b"x")
+
+    class File(list[Any]):
+        primary_index = 1
+
+    given: list[Any] = []
+
+    def open_heif(*given_: Any, **options: Any) -> File:
+        given.append((given_, options))
+        return File([other, picture])
+
+    module = SimpleNamespace(options=SimpleNamespace(), open_heif=open_heif)
+    monkeypatch.setattr(heic, "importlib", SimpleNamespace(import_module=lambda _: module))
+    image = heic.decode_heic(b"a file")
+    assert given == [((b"a file",), {"convert_hdr_to_8bit": True})]
+    assert image.mode == ("RGBA" if mode == "RGBa" else mode)
+    expected = (127, 0, 0, 128) if mode == "RGBa" else tuple(pixel)
+    assert [image.getpixel((x, y)) for x in (0, 1) for y in (0, 1)] == [expected] * 4
