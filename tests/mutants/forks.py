@@ -4,6 +4,7 @@ What takes long to import is imported once. The modules that are broken are impo
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -20,7 +21,8 @@ from tests.mutants import KILLED, SURVIVED, TIMEOUT
 LIBRARIES = (
     "fastapi.responses", "hypothesis", "httpx", "mangum", "numpy", "onnx", "onnxruntime", "PIL.Image", "pillow_heif",
     "scipy.optimize", "skimage.data", "sklearn.linear_model", "starlette.routing", "tqdm", "uvicorn", "xdist",
-    "PIL.AvifImagePlugin", "PIL.WebPImagePlugin", "PIL.TiffImagePlugin", "schemathesis",
+    "PIL.AvifImagePlugin", "PIL.WebPImagePlugin", "PIL.TiffImagePlugin", "schemathesis", "tests.conftest",
+    *(f"_pytest.{name}" for name in ("legacypath", "junitxml", "skipping", "unittest", "unraisableexception")),
 )  # fmt: skip
 
 # No test waits so long for anything but a break.
@@ -31,6 +33,11 @@ def main() -> None:
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    # Plugins of packages, which no test here needs, would cost each break a fifth of a second; so would looking through
+    # all these libraries for garbage.
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    gc.collect()
+    gc.freeze()
     verdicts = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(1, 2)
@@ -87,10 +94,9 @@ def _run(tests: list[str]) -> int:
         "-q",
         "-p",
         "no:cacheprovider",
-        "-p",
-        "no:xdist",
         "--tb=no",
         "--no-header",
+        "--assert=plain",
         "-W",
         "ignore",
     ]

@@ -76,6 +76,8 @@ test("a problem keeps its kind and what fills its sentence in", () => {
   assert.ok(problemText({ kind: "server", values: { id: "r-1" } }).includes("r-1"));
   const without = problemText({ kind: "server" });
   assert.ok(without.length > 10 && !/undefined|\{/.test(without), without);
+  const large = problemText(new Problem("undecodable", { name: "a.tif", bytes: 4_500_000 }));
+  assert.match(large, /^This browser cannot open a\.tif, and at 4\.5\sMB it is too large/);
   assert.ok(problemText(new Problem("tooLarge", { detail: "At most 9 bytes." })).endsWith("At most 9 bytes."));
 });
 
@@ -190,6 +192,10 @@ test("events are read whole however they come in pieces, and what is no data is 
 
 test("a value may hold a colon, and its first blank alone is left out", async () => {
   assert.deepEqual(await events(streamOf('event:  x: y\nid: 7\ndata: ":"\n\n')), [{ event: " x: y", data: ":" }]);
+});
+
+test("a line without a colon is a name without a value", async () => {
+  assert.deepEqual(await events(streamOf("event\ndata: 1\ndatas: 2\n\n")), [{ event: "", data: 1 }]);
 });
 
 test("whoever stops reading ends the stream", async () => {
