@@ -13,6 +13,8 @@ from export.measure import calibration, scores
 from export.photos import evenly
 from export.photos.find import Photos
 
+NEEDS_NO_BODY = True
+
 
 def test_a_score_moved_with_its_threshold_stays_on_its_side() -> None:
     scored = np.array([0.0, 0.2, 0.4, 0.5, 0.9, 1.0])

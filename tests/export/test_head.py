@@ -7,6 +7,8 @@ import pytest
 
 from export import head as heads
 
+NEEDS_NO_BODY = True
+
 
 def clouds(count: int, labels: int, seed: int = 0, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
     """`count` points around each of `labels` + 1 corners; the last corner is none of the labels."""

@@ -10,6 +10,8 @@ from export.errors import ExportError
 from export.publish import changelog, compare
 from export.publish.honesty import LEAST_REJECTED, figures_of, problems
 
+NEEDS_NO_BODY = True
+
 
 def metadata(**changes: Any) -> dict[str, Any]:
     figures = {
