@@ -115,7 +115,10 @@ def _others(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.comprehension) and node.ifs:
         yield _with(node, ifs=[])
     elif isinstance(node, ast.Call):
-        if len(node.args) > 1:
+        # Numbers are read from bytes the highest first, unless something else is said.
+        if len(node.args) > 1 and not (
+            isinstance(last := node.args[-1], ast.Constant) and last.value == "big"
+        ):
             yield _with(node, args=node.args[:-1])
         for one in node.keywords:
             if one.arg not in _UNSEEN_ARGUMENTS:

@@ -51,6 +51,12 @@ def test_what_is_for_the_reader_is_left_alone(source: str) -> None:
     assert changes(source) == []
 
 
+def test_what_would_be_the_same_without_saying_so_is_not_taken_out() -> None:
+    assert changes("x = int.from_bytes(data, 'big')") == [
+        "x = int.from_bytes(data, 'big') → x = int.from_bytes(data, 'big~')"
+    ]
+
+
 def test_each_break_of_the_real_code_is_python_and_another_program() -> None:
     source = (ROOT / "api/_admission.py").read_text(encoding="utf-8")
     found = list(mutants_of("api/_admission.py", source))

@@ -237,6 +237,8 @@ WHOLE, OWN, ROOM = 300 * 200, 17 * 500, 1 << 19
         ({"timing": "equal"}, {"screen": "0"}),
         ({"timing": "each"}, {"screen": "0"}),
         ({"screen": "00"}, {"screen": ""}),
+        ({"screen": "00", "ordered": True}, {"screen": "", "order_bits": 7}),
+        ({"screen": "01", "motion": "00", "ordered": True}, {"screen": "", "order_bits": 7}),
         ({"screen": "01", "motion": "00"}, {"screen": ""}),
         ({"screen": "01", "motion": "01"}, {"screen": ""}),
         ({"screen": "01"}, {"screen": "", "motion": "1"}),
