@@ -287,6 +287,12 @@ def test_a_request_id_from_outside_is_kept_where_it_can_do_no_harm(sent: str, ke
     assert kept or len(found) == 32
 
 
+def test_nothing_is_known_of_a_request_at_its_beginning() -> None:
+    record = RequestRecord("a")
+    assert (record.bytes_in, record.photos, record.submitted_ns, record.timings) == (0, 0, 0, {})
+    assert (record.prediction, record.recognized, record.refused, record.trace_id) == (None, None, None, None)
+
+
 def test_the_timings_are_written_as_the_header_wants_them() -> None:
     record = RequestRecord("a", timings={"decode": 1.234, "infer": 20})
     assert record.server_timing(30.999) == "decode;dur=1.23, infer;dur=20.00, total;dur=31.00"

@@ -248,7 +248,7 @@ def test_what_is_decoded_whole_may_have_fewer_pixels_than_a_jpeg(cat: Image.Imag
     small = cat.resize((10, 10))
     assert decode(encode(small, "JPEG"), SIZE, max_pixels=100).width == 10
     assert decode(encode(small, "PNG"), SIZE, max_pixels=160).width == 10
-    for format, most in (("JPEG", 99), ("PNG", 159), ("PNG", 100)):
+    for kind, most in (("JPEG", 99), ("PNG", 159), ("PNG", 100)):
         with pytest.raises(ImageError) as caught:
-            decode(encode(small, format), SIZE, max_pixels=most)
+            decode(encode(small, kind), SIZE, max_pixels=most)
         assert caught.value.status == 413

@@ -17,8 +17,8 @@ def test_the_root_answers_programs_in_json_and_browsers_with_the_page(client: ht
     to_browser = client.get("/", headers={"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"})
     assert to_browser.headers["Content-Type"].startswith("text/html")
     assert "<title>" in to_browser.text
-    assert "Accept" in to_program.headers["Vary"]
-    assert "Accept" in to_browser.headers["Vary"]
+    for response in (to_program, to_browser):
+        assert "Accept" in [name.strip() for name in response.headers["Vary"].split(",")]
 
 
 def test_every_endpoint_that_the_root_names_exists(client: httpx.Client) -> None:
@@ -109,6 +109,13 @@ def test_the_documentation_shows_what_to_send_and_an_example_of_each_error(clien
             assert response["description"].endswith(".")
         assert operation["tags"] == ["prediction"]
         assert "401" not in operation["responses"]
+    for path in ("/", "/health", "/model/info"):
+        assert paths[path]["get"]["tags"] == ["information"]
+        assert paths[path]["get"]["summary"]
+    assert set(paths) == {"/", "/health", "/model/info", "/predict", "/predict/batch"}
+    assert paths["/health"]["get"]["responses"]["503"]["content"]["application/json"]["schema"][
+        "$ref"
+    ].endswith("/Health")
     with InProcess(API_KEYS="right") as app:
         locked = app.get("/openapi.json").json()["paths"]["/predict"]["post"]
     assert locked["responses"]["401"]["content"]["application/json"]["example"] == {

@@ -31,8 +31,9 @@ def described(**changes: Any) -> dict[str, Any]:
     training |= changes.pop("training", {})
     return {
         "version": "1.2.0", "labels": ["cat", "dog", "a|b"], "architecture": "lite0 and a head",
-        "parameters": 3_400_000, "input_size": 224, "temperature": 1.25, "chosen_on": "val", "thresholds": {"recognized": 0.5},
-        "latency_ms": 3.44, "created": "2026-11-26T06:00:00Z", "body": {"name": "lite0"},
+        "parameters": 3_400_000, "input_size": 224, "temperature": 1.25, "chosen_on": "val",
+        "thresholds": {"recognized": 0.5}, "latency_ms": 3.44, "created": "2026-11-26T06:00:00Z",
+        "body": {"name": "lite0"},
         "weights": {"bytes": 3_800_000, "precision": "int8", "opset": 18, "sha256": "f00"},
         "metrics": {"test": FIGURES}, "training": training, **changes,
     }  # fmt: skip
