@@ -1,11 +1,13 @@
 """GET / /health /model/info /docs /redoc: what the old service's clients and today's browsers find."""
 
+import hashlib
 import re
 
 import httpx
 import pytest
 
 from api._photo.formats import READABLE
+from api._routes.info import API_VERSION
 from tests.conftest import ROOT, InProcess
 
 
@@ -122,6 +124,30 @@ def test_the_documentation_shows_what_to_send_and_an_example_of_each_error(clien
         "detail": "The API key is wrong."
     }
     assert locked["security"] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
+
+
+def test_the_documentation_is_of_this_service_under_its_licence(client: httpx.Client) -> None:
+    told = client.get("/openapi.json").json()["info"]
+    assert (told["title"], told["version"]) == ("Purrdict", API_VERSION)
+    assert told["license"] == {"name": "MIT", "identifier": "MIT"}
+
+
+def test_the_model_that_runs_can_be_fetched_and_need_not_be_fetched_twice(client: httpx.Client) -> None:
+    published = client.get("/model/info").json()["metadata"]
+    digest = published["weights"]["sha256"]
+    for path, kind, tag in (
+        ("/model/metadata.json", "application/json", f'"{digest}-metadata"'),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}"'),
+    ):
+        response = client.get(path)
+        assert response.headers["Content-Type"] == kind
+        assert (response.headers["ETag"], response.headers["Cache-Control"]) == (tag, "no-cache")
+        again = client.get(path, headers={"If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert again.headers["Cache-Control"] == "no-cache"
+        assert client.get(path, headers={"If-None-Match": '"another"'}).status_code == 200
+    assert client.get("/model/metadata.json").json() == published
+    assert hashlib.sha256(client.get("/model/model.onnx").content).hexdigest() == digest
 
 
 def test_a_wrong_path_or_method_is_a_sentence_not_a_crash(client: httpx.Client) -> None:
