@@ -115,3 +115,13 @@ def test_what_is_no_probability_is_no_answer(value: float) -> None:
         Answer.of(prediction(confidence=value))
     with pytest.raises(ValueError, match="index"):
         _answers.BatchError(index=-1, status=400, detail="")
+    with pytest.raises(ValueError, match="index"):
+        _answers.BatchItem.of(prediction(), index=-1)
+    with pytest.raises(ValueError, match="processing_time_ms"):
+        BatchAnswer.of([], **closing("1.2.0", {"decode": -1}))
+
+
+def test_a_heatmap_may_be_missing_and_nothing_else() -> None:
+    fields = {"prediction", "confidence", "probabilities", "recognized", "present"}
+    assert set(Answer.model_json_schema()["required"]) == fields
+    assert "detail" not in Health.model_json_schema()["required"]

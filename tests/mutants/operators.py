@@ -20,8 +20,11 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.MatMult: ast.Mult,
 }  # fmt: skip
-# What a caller only notices of them is a name in a debugger, or the error of another break.
-_UNSEEN_ARGUMENTS = {"strict", "encoding", "flush", "stacklevel", "thread_name_prefix"}
+# What a caller notices of them is a name in a debugger, the error of another break, or words to read.
+_UNSEEN_ARGUMENTS = {
+    *("strict", "encoding", "flush", "stacklevel", "thread_name_prefix"),
+    *("description", "examples", "help", "summary"),
+}
 _ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "bases"}
 
 

@@ -43,7 +43,7 @@ def test_every_kind_of_slip_is_made(source: str, change: str) -> None:
     "source",
     [
         '"""What this module is for."""', "import a", "x: 'Literal[1]'", "raise_ = 'Send a photo.'", "LIMIT = 32",
-        "T = TypeVar('T')", "x = zip(a, strict=True)", "WIDTH, HEIGHT = 3, 4",
+        "T = TypeVar('T')", "x = zip(a, strict=True)", "x = Field(description='Why.', examples=[1])", "WIDTH, HEIGHT = 3, 4",
         "def f(a: int) -> 'dict[str, int]': pass", "if TYPE_CHECKING:\n    x = f(1)",
     ],
 )  # fmt: skip
