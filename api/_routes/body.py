@@ -144,7 +144,7 @@ def _is_file(part: _Part) -> bool:
     # The parser drops parameters that say how they are encoded.
     if b"filename*=" in part.headers[b"content-disposition"].lower():
         return True
-    kind, _ = parse_options_header(part.headers.get(b"content-type", b""))
+    kind, _ = parse_options_header(part.headers.get(b"content-type"))
     if kind.lower().startswith(b"image/") or kind.lower() == b"application/octet-stream":
         return True
     # All image formats have control characters near their beginning, and no text has.

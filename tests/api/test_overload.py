@@ -290,6 +290,7 @@ def test_a_request_id_from_outside_is_kept_where_it_can_do_no_harm(sent: str, ke
 def test_nothing_is_known_of_a_request_at_its_beginning() -> None:
     record = RequestRecord("a")
     assert (record.bytes_in, record.photos, record.submitted_ns, record.timings) == (0, 0, 0, {})
+    assert record.server_timing(1) == "total;dur=1.00"
     assert (record.prediction, record.recognized, record.refused, record.trace_id) == (None, None, None, None)
 
 

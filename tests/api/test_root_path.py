@@ -270,7 +270,8 @@ def test_what_is_no_request_is_passed_on_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("setting", "served", "path", "root", "own"),
     [
-        ("", None, "/health", "", "/health"), ("", "", "/health", "", "/health"), ("", "/a", "/a/health", "/a", "/a/health"),
+        ("", None, "/health", "", "/health"), ("", "", "/health", "", "/health"),
+        ("", "/a", "/a/health", "/a", "/a/health"),
         ("", "/a", "/health", "/a", "/a/health"), ("", "/a", "/ab", "/a", "/a/ab"), ("", "/a", "/a", "/a", "/a"),
         ("/prod", None, "/health", "/prod", "/prod/health"), ("/prod", None, "/prod/health", "/prod", "/prod/health"),
         ("/prod", None, "/product", "/prod", "/prod/product"), ("/prod", "/a", "/a/health", "/prod", "/prod/health"),

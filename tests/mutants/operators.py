@@ -212,6 +212,9 @@ def _lines(statement: ast.stmt, tree: ast.Module) -> tuple[int, ...]:
         wanted = {name.id for name in _names(statement)}
         used = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in wanted}
         return (statement.lineno, *sorted(used - {statement.lineno}))
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        # A default counts where the function runs.
+        return tuple(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
     body = getattr(statement, "body", None)
     end = (
         body[0].lineno - 1 if isinstance(body, list) and body else (statement.end_lineno or statement.lineno)

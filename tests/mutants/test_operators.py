@@ -43,8 +43,8 @@ def test_every_kind_of_slip_is_made(source: str, change: str) -> None:
     "source",
     [
         '"""What this module is for."""', "import a", "x: 'Literal[1]'", "raise_ = 'Send a photo.'", "LIMIT = 32",
-        "T = TypeVar('T')", "x = zip(a, strict=True)", "x = Field(description='Why.', examples=[1])", "WIDTH, HEIGHT = 3, 4",
-        "def f(a: int) -> 'dict[str, int]': pass", "if TYPE_CHECKING:\n    x = f(1)",
+        "T = TypeVar('T')", "x = zip(a, strict=True)", "x = Field(description='Why.', examples=[1])",
+        "WIDTH, HEIGHT = 3, 4",        "def f(a: int) -> 'dict[str, int]': pass", "if TYPE_CHECKING:\n    x = f(1)",
     ],
 )  # fmt: skip
 def test_what_is_for_the_reader_is_left_alone(source: str) -> None:
@@ -71,6 +71,11 @@ def test_a_constant_belongs_to_the_lines_that_use_it() -> None:
     source = "NAMES = ('a',)\n\n\ndef f():\n    return x in NAMES\n"
     first: Mutant = next(iter(mutants_of("a.py", source)))
     assert first.lines == (1, 5)
+
+
+def test_a_default_belongs_to_all_lines_of_its_function() -> None:
+    source = "def f(a=1):\n    if a:\n        return a\n"
+    assert [m.lines for m in mutants_of("a.py", source) if "a=2" in m.change] == [(1, 2, 3)]
 
 
 def test_the_most_specific_tests_come_first_and_those_of_a_shared_fixture_too(tmp_path: Path) -> None:
