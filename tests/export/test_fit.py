@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +68,15 @@ def fitted(parts: dict[str, Features], hand: Body | None = None, **recipe: Any) 
     return fit(parts, hand or body(), Recipe(**{"folds": 3, **recipe}), summary), summary.lines
 
 
-def test_with_few_photos_in_val_the_cross_validation_chooses_with_them() -> None:
+def test_with_few_photos_in_val_the_cross_validation_chooses_with_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
     found, lines = fitted(splits(features((20, 20), 1), features((5, 5), 2)))
     assert found.chosen_on == "3-fold cross-validation and val"
+    assert "fitting the head, and 3 more for the cross-validation" in caplog.text
+    said = f"temperature {found.temperature:.3f} and threshold {found.threshold:.2g}, chosen on {found.chosen_on}"
+    assert said in caplog.text
     assert found.negatives == (40, 0)
     assert lines == ["40 photos of all kinds of things, known to the body, teach what is none of the classes"]
     assert found.judged.targets.tolist() == [0] * 20 + [1] * 20 + [2] * 40

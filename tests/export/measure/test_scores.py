@@ -116,6 +116,7 @@ def test_results_come_in_order_and_who_interrupts_starts_no_further_ones(
     told = capsys.readouterr().err
     assert "judge" in told
     assert "30/30" in told
+    assert "photos/s" in told
     begun: list[Path] = []
 
     def interrupted(results: Any, *_: Any, **__: Any) -> Any:

@@ -159,6 +159,7 @@ def test_where_the_figures_come_from_is_said(tmp_path: Path) -> None:
     assert "Cross-validation" not in alone
     val = sections(described(metrics={"val": FIGURES, "cross_validation": FIGURES}), tmp_path)
     assert "Test photos were not used" in val["Figures"]
+    assert "(less" not in val["Figures"], "none were left out"
     val = sections(described(metrics={"val": FIGURES}), tmp_path)
     assert val["Figures"].startswith("On val. Temperature and threshold were chosen on the same photos")
 

@@ -87,6 +87,12 @@ def test_a_version_has_a_line_with_its_figures_and_where_they_come_from() -> Non
     assert "l0, l1, l2, l3, l4, l5;" in changelog.line(six)
 
 
+def test_the_line_leaves_out_what_was_not_measured() -> None:
+    described = published()
+    del described["metrics"]["test"]["neither_unrecognized"]
+    assert changelog.line(described) == "- **1.2.0** (2026-11-26): cat, dog; 90.0% on test; lite0."
+
+
 @pytest.mark.parametrize(("name", "where"), [("val", "on val"), ("cross_validation", "in cross-validation")])
 def test_the_line_says_where_it_was_measured(name: str, where: str) -> None:
     described = published()

@@ -332,6 +332,14 @@ def test_the_changelog_gets_a_line_for_each_version_that_has_none_the_newest_fir
     assert "- **1x1.0**" in path.read_text(encoding="utf-8"), "1.1.0 is another name"
 
 
+def test_an_older_version_that_a_killed_process_left_gets_its_line_below(run: Path, models: Path) -> None:
+    described_as(models, "3.0.0")
+    described_as(models, "1.0.0")
+    publish(run, models, "2.0.0")
+    text = (models / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert [line[4:9] for line in text.splitlines() if line.startswith("- **")] == ["2.0.0", "3.0.0", "1.0.0"]
+
+
 def test_words_between_the_heading_and_the_lines_stay(models: Path) -> None:
     path = models / "CHANGELOG.md"
     models.mkdir()
