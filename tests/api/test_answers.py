@@ -61,7 +61,11 @@ def test_an_answer_ends_with_the_version_the_milliseconds_and_the_moment() -> No
 
 
 def test_a_batch_counts_its_photos_from_nought_and_tells_errors_in_their_place() -> None:
-    results = [ImageError("Too large.", 413), prediction(), ImageError("No photo.")]
+    results: list[Prediction | ImageError] = [
+        ImageError("Too large.", 413),
+        prediction(),
+        ImageError("No photo."),
+    ]
     answer = BatchAnswer.of(results, **closing("1.2.0", {})).model_dump()
     assert answer["results"][0] == {"index": 0, "status": 413, "detail": "Too large."}
     assert (answer["results"][1]["index"], answer["results"][1]["prediction"]) == (1, "cat")
@@ -92,8 +96,9 @@ def test_model_info_gives_what_the_metadata_has_and_nothing_where_it_is_silent()
         "model_loaded": True, "model_type": "lite0", "num_parameters": 7, "device": "cpu", "classes": ["cat", "dog"],
         "input_size": [224, 224], "test_accuracy": 0.9, "metadata": {"version": "1.2.0", **described},
     }  # fmt: skip
-    for metrics in ({}, {"metrics": {}}, {"metrics": {"val": {"accuracy": 1}}}, {"metrics": {"test": {}}}):
-        assert ModelInfo.of(model(**metrics)).test_accuracy is None
+    silent: list[Any] = [{}, {"val": {"accuracy": 1}}, {"test": {}}]
+    for metrics in silent:
+        assert ModelInfo.of(model(metrics=metrics)).test_accuracy is None
     assert ModelInfo.of(model()).input_size is None
     nothing = ModelInfo.of(None).model_dump()
     assert nothing.pop("model_loaded") is False

@@ -229,6 +229,7 @@ def test_a_line_tells_the_timings_and_what_was_found(capsys: pytest.CaptureFixtu
         await send({"type": "http.response.start", "status": 201, "headers": []})
 
     (line,) = logged(capsys, app, route=SimpleNamespace(path="/predict"))
+    assert (line["level"], line["message"]) == ("INFO", "request")
     assert (line["status"], line["route"], line["infer_ms"], line["photos"]) == (201, "/predict", 3.14, 1)
     assert (line["prediction"], line["recognized"]) == ("cat", False)
 
@@ -263,6 +264,17 @@ def test_above_its_level_the_log_has_no_lines_of_requests(capsys: pytest.Capture
 
     assert logged(capsys, app, "WARNING") == []
     assert len(logged(capsys, app, "INFO")) == 1
+
+
+def test_the_answer_to_head_has_no_body_whatever_the_route_sends() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"12345", "more_body": False})
+
+    for method, body in (("HEAD", b""), ("GET", b"12345")):
+        start, end = run(RequestMiddleware(app, SecurityHeaders(())), method=method)
+        assert "body" not in start
+        assert end == {"type": "http.response.body", "body": body, "more_body": False}
 
 
 def test_what_is_no_request_passes_by_unseen(capsys: pytest.CaptureFixture[str]) -> None:

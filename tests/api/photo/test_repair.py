@@ -36,6 +36,13 @@ def test_a_jpeg_without_its_end_gets_one_and_a_second_version_repeats_its_scan()
     assert with_end(HEAD + b"pixels") == (HEAD + b"pixels" + END, HEAD + b"pixelspixels" + END)
 
 
+def test_a_png_is_read_to_its_very_last_part() -> None:
+    last = png_chunk(b"tEXt", b"")
+    assert len(last) == 12, "the shortest that there is"
+    assert without_notes(png(IHDR, IDAT, last)) == png(IHDR, IDAT)
+    assert without_notes(png(IHDR) + last[:11]) == png(IHDR) + last[:11]
+
+
 def test_half_an_end_marker_is_replaced() -> None:
     assert with_end(HEAD + b"pixels\xff") == with_end(HEAD + b"pixels")
     assert with_end(HEAD + b"~~\xff") == (HEAD + b"~~" + END, HEAD + b"~~~~" + END)

@@ -165,6 +165,11 @@ def test_a_form_without_the_photo_names_some_of_the_fields_that_it_has() -> None
     assert refusal(parts("file", "file"), MULTIPART)[0] == 422
 
 
+def test_a_name_that_says_how_it_is_encoded_is_the_name_of_a_file() -> None:
+    label = "Content-Disposition: form-data; name=\"file\"; FileName*=UTF-8''%e2%82%ac.txt"
+    assert ask([form((label, b"text"))], MULTIPART) == b"text"
+
+
 @pytest.mark.parametrize("control", [b"\0", b"\x1f", b"\x0b"])
 def test_without_a_file_name_control_characters_near_the_beginning_tell_a_file_from_text(
     control: bytes,

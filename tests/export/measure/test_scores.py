@@ -16,6 +16,7 @@ from api._photo.image import decode
 from api._registry import Model, read_model
 from export.errors import ExportError
 from export.measure import scores
+from export.photos import MAX_PIXELS
 from export.photos.find import Photos
 from export.photos.hashes import difference_hash
 from tests import models
@@ -90,7 +91,7 @@ def test_a_photo_for_training_may_be_larger_than_one_for_the_service(
 
     monkeypatch.setattr(scores, "decode", seen)
     scores.score(model, photos.take([0]))
-    assert limits == [(model.input_size, scores.MAX_PIXELS)]
+    assert limits == [(model.input_size, MAX_PIXELS)]
 
 
 def test_the_network_runs_on_one_thread_because_photos_are_judged_side_by_side(

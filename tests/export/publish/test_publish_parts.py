@@ -19,7 +19,7 @@ from api import _registry
 from export import run as runs
 from export.errors import ExportError
 from export.files import read_json, write_json
-from export.publish import changelog
+from export.publish import card, changelog
 from export.publish import publish as publishing
 from export.publish.publish import PublishError, next_version, publish
 from tests import models as tiny
@@ -353,7 +353,8 @@ def test_words_between_the_heading_and_the_lines_stay(models: Path) -> None:
 def test_a_version_that_says_it_is_another_gets_no_line(models: Path) -> None:
     folder = described_as(models, "1.0.0")
     write_json(folder / "metadata.json", read_json(folder / "metadata.json") | {"version": "9.0.0"})
-    for broken in ([], {"version": "1.0.0"}, {"version": "1.0.0", "metrics": 7}):
+    broken_ones: list[Any] = [[], {"version": "1.0.0"}, {"version": "1.0.0", "metrics": 7}]
+    for broken in broken_ones:
         other = models / "versions" / f"2.0.{len(str(broken))}"
         other.mkdir()
         write_json(other / "metadata.json", broken)
@@ -448,13 +449,13 @@ def test_a_disk_that_is_full_is_told_and_leaves_nothing(
 def test_what_somebody_else_published_meanwhile_is_not_replaced(
     run: Path, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = publishing.card.write
+    write = card.write
 
-    def slow(*given: Any) -> str:
+    def slow(*given: Any) -> Any:
         published(models, "1.0.0", labels=("another",))
         return write(*given)
 
-    monkeypatch.setattr(publishing.card, "write", slow)
+    monkeypatch.setattr(card, "write", slow)
     with pytest.raises(PublishError, match=r"1\.0\.0 was published by somebody else meanwhile: "):
         publish(run, models)
     assert read_json(models / "versions/1.0.0/metadata.json")["labels"] == ["another"]
