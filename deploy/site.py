@@ -74,12 +74,16 @@ def write(site: Path, api: str, address: str = "", **services: str) -> None:
     (site / "model").mkdir()
     for name in ("model.onnx", "metadata.json"):
         shutil.copy2(ROOT / "model/versions" / version / name, site / "model" / name)
-    # Hosts of files don't compress it: the page fetches it packed, a quarter smaller; other programs as it is.
-    packed = gzip.compress((site / "model/model.onnx").read_bytes(), 9, mtime=0)
-    (site / "model" / PACKED).write_bytes(packed)
+    pack(site)
     if address:
         name_site(site / "index.html", address)
     configure(site, api=api, weights=PACKED, **{name: url for name, url in services.items() if url})
+
+
+def pack(site: Path) -> None:
+    """Puts the model gzipped beside the model, a quarter smaller: hosts of files don't compress it by themselves."""
+    packed = gzip.compress((site / "model/model.onnx").read_bytes(), 9, mtime=0)
+    (site / "model" / PACKED).write_bytes(packed)
 
 
 def name_site(page: Path, address: str) -> None:
