@@ -44,7 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
 def models() -> Iterator[tuple[str, bytes, int]]:
     """Name, ONNX file and side of the input in pixels of each."""
     for path in sorted(VERSIONS.glob("*/model.onnx")):
-        yield path.parent.name, path.read_bytes(), json.loads(path.with_name("metadata.json").read_text())["input_size"]
+        yield (
+            path.parent.name,
+            path.read_bytes(),
+            json.loads(path.with_name("metadata.json").read_text())["input_size"],
+        )
     body = load(BODIES / BODY)
     for classes in CLASSES:
         yield f"{BODY}-{classes}", own(classes), body.input_size

@@ -5,21 +5,15 @@
 // PACKAGE is the npm package, unpacked; MODELS the folder that models.py has written. Runs a copy of the runtime in which
 // each function notes that it ran: the start, each model with photos of several kinds, and what people see as errors.
 
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
+import { OPTIONS, SCRIPT, WASM, folders, modelsIn, photos } from "./models.mjs";
 import { instrumented, ranIn, toRanges } from "./wasm.mjs";
 
-const WASM = "dist/ort-wasm-simd-threaded.wasm";
-const SCRIPT = "dist/ort.wasm.bundle.min.mjs";
 const KEPT = new URL("kept.txt", import.meta.url);
-const OPTIONS = { executionProviders: ["wasm"] };
 
-const [folder, models] = process.argv.slice(2);
-if (!models) {
-  console.error("usage: node deploy/runtime/profile.mjs PACKAGE MODELS");
-  process.exit(2);
-}
+const [folder, models] = folders("PACKAGE", "MODELS");
 const instances = [];
 const { instantiate } = WebAssembly;
 WebAssembly.instantiate = async (...input) => {
@@ -29,13 +23,7 @@ WebAssembly.instantiate = async (...input) => {
 };
 const ort = await import(pathToFileURL(path.resolve(folder, SCRIPT)));
 ort.env.wasm.numThreads = 1;
-ort.env.wasm.wasmBinary = instrumented(new Uint8Array(readFileSync(path.join(folder, WASM))));
-
-/** Pixels of four kinds: black, white, noise and a smooth change. */
-function photos(size) {
-  const make = (value) => Uint8Array.from({ length: size * size * 3 }, (_, i) => value(i));
-  return [make(() => 0), make(() => 255), make((i) => (i * 7919 + (i >> 5) * 31) % 256), make((i) => (i / (size * size * 3)) * 256)];
-}
+ort.env.wasm.wasmBinary = instrumented(new Uint8Array(readFileSync(path.join(folder, "dist", WASM))));
 
 const count = () => ranIn(instances[0]).length;
 const tensor = (pixels, size) => new ort.Tensor("uint8", pixels, [1, size, size, 3]);
@@ -50,10 +38,7 @@ const fails = async (attempt) => {
 const create = (bytes) => ort.InferenceSession.create(bytes, OPTIONS);
 
 console.log("no model:", await fails(() => create(new Uint8Array(1))), count());
-const files = readdirSync(models).filter((name) => name.endsWith(".onnx")).sort();
-for (const file of files) {
-  const bytes = new Uint8Array(readFileSync(path.join(models, file)));
-  const size = Number(readFileSync(path.join(models, file.replace(/onnx$/, "size")), "utf8"));
+for (const { name, bytes, size } of modelsIn(models)) {
   const session = await create(bytes);
   for (const pixels of photos(size)) await session.run({ pixels: tensor(pixels, size) });
   // Errors are of use only with their words.
@@ -64,7 +49,7 @@ for (const file of files) {
   await session.run({ pixels: tensor(photos(size)[2], size) });
   for (const share of [0.3, 0.9, 0.999]) await create(bytes.slice(0, Math.floor(bytes.length * share))).catch(() => {});
   await session.release();
-  console.log(file, count());
+  console.log(name, count());
 }
 console.log("no ONNX file:", await fails(() => create(new TextEncoder().encode("<!doctype html><title>404</title>"))), count());
 writeFileSync(KEPT, toRanges(ranIn(instances[0])));

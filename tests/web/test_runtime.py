@@ -151,7 +151,9 @@ WebAssembly.instantiate = async (bytes, imports) => {
     script = (ROOT / "web/vendor/onnxruntime-web/ort.wasm.bundle.min.js").read_text()
     (name,) = re.findall(r"_OrtRun=\w+\.(\w+)", script)
     # (module (func (export "stop") unreachable))
-    trap = "Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,8,1,4,115,116,111,112,0,0,10,5,1,3,0,0,11)"
+    trap = (
+        "Uint8Array.of(0,97,115,109,1,0,0,0,1,4,1,96,0,0,3,2,1,0,7,8,1,4,115,116,111,112,0,0,10,5,1,3,0,0,11)"
+    )
     lacking = lacking.replace("TRAP", trap).replace("RUN", json.dumps(name))
     route.fulfill(response=response, body=lacking + response.text())
 
