@@ -3,7 +3,7 @@
     python -m deploy.runtime.models FOLDER
 
 Every published version, and the published body with heads for other numbers of classes, as `export` makes them: the
-kernels take other ways for other sizes. The weights of those heads are noise, because only the shapes count. Beside each
+kernels take other ways for other sizes. The weights of those heads are noise, because only the shapes count. With each
 FOLDER/NAME.onnx the side of its input in pixels: FOLDER/NAME.size.
 """
 

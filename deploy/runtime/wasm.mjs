@@ -100,7 +100,10 @@ function list(module, { start, end }) {
   return { count: read.number(), rest: module.subarray(read.at, end) };
 }
 
-function importedGlobals(module, { start, end }) {
+function importedGlobals(module, section) {
+  // A module need not import anything.
+  if (!section) return 0;
+  const { start, end } = section;
   const kinds = parse(module, start, end, (read) => {
     read.bytes(read.number());
     read.bytes(read.number());

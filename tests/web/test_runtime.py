@@ -10,7 +10,7 @@ import pytest
 
 from deploy import site as publishing
 from tests.conftest import ROOT
-from tests.web.actions import ANSWERED, NETWORK_ERRORS, answer_here, choose_cat, facts, probabilities, ready
+from tests.web.actions import ANSWERED, NETWORK_ERRORS, choose_cat, facts, probabilities, ready
 from tests.web.conftest import Visit
 from tests.web.world import World
 
