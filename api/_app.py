@@ -32,7 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         license_info={"name": "MIT", "identifier": "MIT"},
-        telemetry={"auto_configure": settings.fastapi_otel_auto_configure},
+        # Without spans for the steps within FastAPI, three of 0.06 ms a request.
+        telemetry={"auto_configure": settings.fastapi_otel_auto_configure, "operation_spans": False},
     )
     app.state.service, app.state.page = service, Page(ROOT / "web")
     app.state.metrics = next((one for one in observers if hasattr(one, "registry")), None)

@@ -14,6 +14,7 @@ import contextlib
 import enum
 import json
 import re
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -71,6 +72,11 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        # asyncio does this by itself, but not on the socket that uvicorn shares among several processes (its `proto` is
+        # 0). Without it an answer of two packets waits for the client's acknowledgement: 40 ms where it takes 14.
+        accepted = transport.get_extra_info("socket")
+        if accepted is not None and accepted.family in (socket.AF_INET, socket.AF_INET6):
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._limit_reading(HEADER_TIMEOUT_S)
 
     def data_received(self, data: bytes) -> None:

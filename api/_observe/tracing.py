@@ -1,4 +1,6 @@
-"""What traces say beside FastAPI's own spans: the request's id, and a span for each stage of a photo.
+"""What traces say beside FastAPI's own span: the request's id, what was recognized, and how long each stage took.
+
+The stages are attributes: a span each, as nice as it looks, is another 0.06 ms of processor time.
 
 FastAPI makes the span of a request and exports it, where FASTAPI_OTEL_AUTO_CONFIGURE switches that on. What its span
 says of the path and the query is the client's own text: only the route's template leaves the process.
@@ -12,9 +14,6 @@ from api._requests import RequestRecord, route_of
 
 class Tracing:
     """One of api._requests.Observer."""
-
-    def __init__(self) -> None:
-        self._tracer = trace.get_tracer("purrdict")
 
     def began(self, record: RequestRecord) -> None:
         """Takes the trace's id over into the log."""
@@ -34,11 +33,7 @@ class Tracing:
             span.set_attributes(
                 {"purrdict.prediction": record.prediction, "purrdict.recognized": bool(record.recognized)}
             )
-        start = record.submitted_ns
-        for stage, ms in record.timings.items():
-            end = start + round(ms * 1e6)
-            self._tracer.start_span(stage, start_time=start).end(end)
-            start = end
+        span.set_attributes({f"purrdict.{stage}_ms": ms for stage, ms in record.timings.items()})
 
     def ended(self, scope: Scope, record: RequestRecord, status: int, total_ms: float) -> None:
         """All was said with the answer."""

@@ -170,6 +170,10 @@ def _prepare_tracing() -> None:
     except ModuleNotFoundError as error:
         raise SettingsError(f"FASTAPI_OTEL_AUTO_CONFIGURE: {_missing(error)}") from error
     os.environ.setdefault("OTEL_SERVICE_NAME", "purrdict-writer")
+    # Traces are what was asked for: metrics are Prometheus's, and cost another half millisecond a request this way.
+    for signal in ("METRICS", "LOGS"):
+        if not os.environ.get(f"OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"):
+            os.environ.setdefault(f"OTEL_{signal}_EXPORTER", "none")
     # A collector that hangs must not delay the end of the process for longer than containers wait for it. Seconds.
     os.environ.setdefault("OTEL_EXPORTER_OTLP_TIMEOUT", "2")
 

@@ -66,6 +66,7 @@ def test_a_name_that_the_terminal_cannot_write_is_answered_all_the_same(
         assert line.split()[0].endswith((CYRILLIC, "\\u041a\\u043e\\u0448\\u043a\\u0430.jpg"))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     "locale", [{"LC_ALL": "C"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
 )
@@ -207,6 +208,7 @@ def test_ctrl_c_ends_it_without_a_traceback(folder: Path, cat_jpeg: bytes) -> No
     assert (process.returncode, err) == (130, b"")
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGPIPE")
 def test_a_server_whose_log_nobody_reads_any_more_serves_on_in_silence() -> None:
     port = free_port()
@@ -254,6 +256,7 @@ def test_a_folder_that_may_not_be_read_is_said(folder: Path, monkeypatch: pytest
     assert found.problems == [f"{folder / 'locked'} cannot be read: Permission denied"]
 
 
+@pytest.mark.process
 @pytest.mark.skipif(os.name == "nt", reason="HOME is no variable of Windows")
 def test_a_home_that_cannot_be_written_is_no_obstacle(folder: Path) -> None:
     home = folder / "home-is-a-file"

@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import uvicorn
@@ -293,12 +294,7 @@ def test_what_is_refused_in_one_large_piece_is_heard_out_like_the_rest() -> None
             can_write_eof=lambda: False, get_extra_info=lambda *_: None, resume_reading=lambda: None,
         )  # fmt: skip
 
-        async def app(scope: object, receive: object, send: object) -> None:
-            pass
-
-        config = uvicorn.Config(app, http=TimeoutProtocol, interface="asgi3", lifespan="off", log_config=None)
-        config.load()
-        protocol = TimeoutProtocol(config=config, server_state=ServerState(), app_state={})
+        protocol = protocol_of_nothing()
         protocol.connection_made(transport)
         protocol.data_received(b"POST /predict HTTP/1.1\r\nContent-Length: x\r\n\r\n" + b"a" * 200_000)
         protocol._stop_reading()
@@ -307,3 +303,41 @@ def test_what_is_refused_in_one_large_piece_is_heard_out_like_the_rest() -> None
     written, closed = asyncio.run(refuse())
     assert written.startswith(b"HTTP/1.1 400")
     assert not closed
+
+
+def test_an_answer_of_several_processes_does_not_wait_for_the_clients_acknowledgement() -> None:
+    """They share a socket of uvicorn's, on which asyncio leaves Nagle's algorithm on: 40 ms of waiting a photo."""
+
+    async def accept(shared: socket.socket) -> int:
+        accepted: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+        class Connected(TimeoutProtocol):
+            def connection_made(self, transport: Any) -> None:
+                super().connection_made(transport)
+                accepted.set_result(transport)
+
+        async with await asyncio.get_running_loop().create_server(
+            lambda: protocol_of_nothing(Connected), sock=shared
+        ):
+            _, writer = await asyncio.open_connection(*shared.getsockname())
+            transport = await accepted
+            at_once: int = transport.get_extra_info("socket").getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY
+            )
+            transport.close()
+            writer.close()
+            return at_once
+
+    with uvicorn.Config("app", host="127.0.0.1", port=0, log_config=None).bind_socket() as shared:
+        assert asyncio.run(accept(shared)) == 1
+
+
+def protocol_of_nothing(kind: type[TimeoutProtocol] = TimeoutProtocol) -> TimeoutProtocol:
+    """The protocol before an app that answers nothing."""
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        pass
+
+    config = uvicorn.Config(app, http=kind, interface="asgi3", lifespan="off", log_config=None)
+    config.load()
+    return kind(config=config, server_state=ServerState(), app_state={})

@@ -107,6 +107,7 @@ def test_ctrl_c_stops_the_server_and_closes_the_tunnel(session: dict[str, str]) 
     assert process.returncode == 0
 
 
+@pytest.mark.process
 def test_a_tunnel_that_cannot_be_closed_properly_ends_without_a_traceback(session: dict[str, str]) -> None:
     port = free_port()
     process = tunnel(["--port", str(port)], FAIL_TO_CLOSE="1", **session)
@@ -117,6 +118,7 @@ def test_a_tunnel_that_cannot_be_closed_properly_ends_without_a_traceback(sessio
     assert "Traceback" not in errors
 
 
+@pytest.mark.process
 def test_the_tunnel_is_closed_when_the_port_is_taken(session: dict[str, str]) -> None:
     port = free_port()
     first = tunnel(["--port", str(port)], **session)

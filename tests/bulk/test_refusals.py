@@ -47,6 +47,7 @@ def test_answers_are_not_written_among_the_photos(score: Score, photos: Path) ->
     assert "lies in" in run.errors
 
 
+@pytest.mark.process
 def test_a_folder_that_disappears_ends_the_job_instead_of_counting_as_missing(
     score: Score, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_folder_that_disappears_ends_the_job_instead_of_counting_as_missing(
     assert "missing" not in run.summary["errors"]
 
 
+@pytest.mark.process
 def test_a_full_disk_ends_the_job_with_what_to_do(photos: Path, tmp_path: Path) -> None:
     if not shutil.which("unshare"):
         missing("unshare is not installed")

@@ -56,6 +56,7 @@ def test_errors_that_may_be_gone_are_scored_again_when_asked(
     assert kinds == {"001.jpg": None, "late.jpg": None, "never.jpg": "missing", "empty.png": "empty"}
 
 
+@pytest.mark.process
 def test_a_run_that_is_killed_and_one_after_it_give_the_rows_of_an_undisturbed_one(
     score: Score, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +110,7 @@ def slowly(photos: Path, out: Path, workers: int, stderr: int | None = None) -> 
     )  # fmt: skip
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_keeps_what_is_scored_and_says_how_to_go_on(
     score: Score, photos: Path, tmp_path: Path, number: signal.Signals
@@ -128,6 +130,7 @@ def test_ctrl_c_keeps_what_is_scored_and_says_how_to_go_on(
     assert f"this run {43 - there}," in run.printed
 
 
+@pytest.mark.process
 def test_an_interrupt_in_the_middle_of_a_write_waits_for_its_end(
     score: Score, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

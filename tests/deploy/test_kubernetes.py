@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from api._server import LINGER_BYTES
+from api._settings import DEFAULT_MAX_UPLOAD_BYTES
 from tests.conftest import ROOT, missing, require_program
 
 pytestmark = pytest.mark.operate
@@ -301,3 +303,25 @@ def test_what_prometheus_is_told_is_what_the_pods_declare(documents: list[Docume
         assert template["metadata"]["annotations"]["prometheus.io/port"] == str(ports["metrics"]), name
         static = (ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8")
         assert f"{name}:{ports['metrics']}" in static
+
+
+def test_a_door_opened_for_a_pod_is_one_that_the_pod_has(documents: list[Document]) -> None:
+    ports = {name: {port["name"] for port in container["ports"]} for name, _, container in pods(documents)}
+    for name, policy in of_kind(documents, "NetworkPolicy").items():
+        chosen = policy["spec"]["podSelector"].get("matchLabels", {}).get("app.kubernetes.io/name")
+        for rule in policy["spec"].get("ingress", []):
+            for port in rule.get("ports", []):
+                known = [ports[chosen]] if chosen else ports.values()
+                assert any(port["port"] in names for names in known), f"{name}: {port}"
+
+
+def test_the_cluster_itself_refuses_pods_that_ask_for_more(documents: list[Document]) -> None:
+    (namespace,) = of_kind(documents, "Namespace").values()
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_the_ingress_lets_through_what_the_services_take(documents: list[Document]) -> None:
+    (ingress,) = of_kind(documents, "Ingress").values()
+    said = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/proxy-body-size"]
+    # Beyond its limit a service answers with a sentence, for as long as it hears a client out; the ingress could not.
+    assert int(said.removesuffix("m")) * 1_000_000 >= max(DEFAULT_MAX_UPLOAD_BYTES, LINGER_BYTES)

@@ -70,6 +70,7 @@ def test_the_default_recipe_goes_the_whole_way_without_pytorch_and_in_a_terminal
     assert "日本語" in (tmp_path / "models" / "versions" / "1.0.0" / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.long
 def test_a_published_model_is_measured_by_kind(
     published: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -109,6 +110,7 @@ def test_errors_are_one_clear_sentence(
     assert "nowhere" in said or "photos" in said or "recipe" in said
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_with_a_message_and_the_next_run_resumes(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 400)

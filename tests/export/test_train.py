@@ -126,6 +126,7 @@ def test_a_class_without_a_readable_photo_is_a_clear_error(tmp_path: Path) -> No
         train(tmp_path / "photos", tmp_path / "run")
 
 
+@pytest.mark.long
 def test_the_summary_reports_copies_wrong_labels_imbalanced_classes_and_unreadable_photos(
     tmp_path: Path,
 ) -> None:
@@ -150,6 +151,7 @@ def test_the_summary_reports_copies_wrong_labels_imbalanced_classes_and_unreadab
     assert (out / "doubtful.png").exists()
 
 
+@pytest.mark.long
 def test_negatives_that_show_a_class_are_left_out_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +183,7 @@ def test_labels_of_every_alphabet_go_through(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))["labels"] == sorted(names)
 
 
+@pytest.mark.long
 def test_a_class_renamed_between_two_runs_gets_its_new_name(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 5)
@@ -236,6 +239,7 @@ def test_every_recipe_of_the_repository_is_valid() -> None:
         recipe.load("nothing-like-this")
 
 
+@pytest.mark.long
 def test_very_large_photos_and_unusual_formats_can_be_trained_on(tmp_path: Path) -> None:
     for label in LABELS:
         write_class(tmp_path / "photos" / label, label, 4)
@@ -245,6 +249,7 @@ def test_very_large_photos_and_unusual_formats_can_be_trained_on(tmp_path: Path)
     assert metadata["training"]["photos"] == 10
 
 
+@pytest.mark.long
 def test_with_very_many_photos_an_evenly_spaced_part_is_cross_validated(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +260,7 @@ def test_with_very_many_photos_an_evenly_spaced_part_is_cross_validated(
     assert any("12 of the 32" in line for line in metadata["training"]["summary"])
 
 
+@pytest.mark.long
 def test_copies_within_a_class_do_not_make_the_estimate_look_better(tmp_path: Path) -> None:
     """Classes that cannot be told apart, every photo three times: who has seen a copy knows the label."""
     random = np.random.default_rng(0)
@@ -270,6 +276,7 @@ def test_copies_within_a_class_do_not_make_the_estimate_look_better(tmp_path: Pa
     assert any("48 photos of train left out" in line for line in metadata["training"]["summary"])
 
 
+@pytest.mark.long
 def test_photos_of_a_class_among_the_photos_of_none_are_left_out_and_reported(
     photos: Path, tmp_path: Path
 ) -> None:
@@ -280,6 +287,7 @@ def test_photos_of_a_class_among_the_photos_of_none_are_left_out_and_reported(
     assert any("16 photos of none left out" in line for line in metadata["training"]["summary"])
 
 
+@pytest.mark.long
 def test_a_test_split_that_is_too_small_is_not_used_and_reported(photos: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(photos / "photos", tmp_path / "photos")
     shutil.rmtree(copy / "test" / "square")
@@ -290,6 +298,7 @@ def test_a_test_split_that_is_too_small_is_not_used_and_reported(photos: Path, t
     )
 
 
+@pytest.mark.long
 def test_a_test_split_that_cannot_be_read_does_not_stop_the_run(photos: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(photos / "photos", tmp_path / "photos")
     for path in (copy / "test").rglob("*.jpg"):

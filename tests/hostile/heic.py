@@ -1,5 +1,6 @@
 """HEIC files built by hand around one coded picture: grids, copies, and what no camera writes."""
 
+import itertools
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,10 +71,8 @@ class Heic:
     primary: int = 1
 
     def build(self) -> bytes:
-        inside, places = b"", []
-        for item in self.items:
-            places.append(len(inside))
-            inside += item.payload
+        ends = list(itertools.accumulate(len(item.payload) for item in self.items))
+        places = [0, *ends[:-1]]
         entries = b"".join(
             full(b"infe", struct.pack(">HH4s", number, 0, item.kind), b"\0", version=2)
             for number, item in enumerate(self.items, 1)
@@ -102,7 +101,7 @@ class Heic:
                 box(b"ipco", *self.properties),
                 full(b"ipma", struct.pack(">I", len(self.items)), links),
             ),
-            box(b"idat", inside),
+            box(b"idat", *(item.payload for item in self.items)),
         )
         return box(b"ftyp", b"heic", bytes(4), b"mif1heic") + meta
 

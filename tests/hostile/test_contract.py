@@ -11,6 +11,7 @@ from tests.hostile.contract import check
 KEY = "correct-horse-battery"
 
 
+@pytest.mark.process
 def test_every_response_is_as_documented(server: Server) -> None:
     require("schemathesis")
     result = check(server.url, examples=25)

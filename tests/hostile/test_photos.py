@@ -19,27 +19,14 @@ SIZE = 64
 # ones, so that a test only fails at twice as many; `python -m tests.hostile photos` prints what was measured.
 CPU_S, PEAK_MB = 1.0, 600
 
-# Small enough for the default tests: each takes milliseconds to build and was seconds, gigabytes or for ever to read.
+# One of each format, for the default tests; `python -m tests.hostile`, part of CI, measures all of them.
 LITTLE_BOMBS = [
     "avif_whose_picture_is_larger_than_its_header_says_small",
     "bmp_of_empty_lines",
     "gif_frame_that_is_cleared_before_it_is_refused",
-    "gif_screen_of_four_billion_pixels",
-    "jpeg_of_one_plane_a_scan_repeated",
-    "jpeg_of_the_greatest_size_that_fits_the_header",
-    "jpeg_with_a_million_comments",
-    "jpeg_with_exif_in_hundreds_of_thousands_of_pieces",
-    "jpeg_with_fill_bytes_before_its_frame",
     "jpeg_with_hundreds_of_thousands_of_scans",
-    "png_of_the_greatest_size_that_fits_the_header",
-    "png_with_hundreds_of_thousands_of_chunks",
     "png_with_text_that_unpacks_to_gigabytes",
-    "tiff_of_a_million_strips_of_the_same_bytes",
-    "tiff_of_the_greatest_size_that_fits_the_header",
-    "tiff_tile_of_two_gigabytes_that_are_not_there",
     "tiff_tile_whose_size_lies_elsewhere",
-    "tiff_whose_directory_points_at_itself",
-    "webp_canvas_of_the_greatest_size",
     "webp_header_that_lies",
 ]
 

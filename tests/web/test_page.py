@@ -184,6 +184,7 @@ def test_every_sample_states_its_licence(path: Path) -> None:
     assert "CC0" in row or "public domain" in row
 
 
+@pytest.mark.browser
 def test_a_first_visit_needs_few_requests_and_little_data(server: Server, visit: Visit) -> None:
     # A desktop, which is shown an answered example, too.
     page: Any = visit("about:blank", faults="ERR_FAILED", viewport={"width": 1280, "height": 800})
@@ -207,6 +208,7 @@ def test_a_first_visit_needs_few_requests_and_little_data(server: Server, visit:
     assert sum(sizes) <= FIRST_BYTES
 
 
+@pytest.mark.browser
 def test_a_sample_gets_an_answer_and_shows_where_the_network_looked(server: Server, visit: Visit) -> None:
     page: Any = ready(visit(server.url))
     try_sample(page)

@@ -30,6 +30,7 @@ ANY_TYPE_WILL_DO = {
 }  # fetched as bytes, shown as pictures by their bytes
 
 
+@pytest.mark.browser
 def test_every_file_that_a_browser_runs_has_a_type_that_every_server_knows() -> None:
     files = [
         path for path in (ROOT / "web").rglob("*") if path.is_file() and "node_modules" not in path.parts

@@ -59,6 +59,7 @@ def test_with_a_key_only_its_owner_may_scrape(serve: Callable[..., Server]) -> N
     assert "the-right-one" not in server.log()
 
 
+@pytest.mark.process
 def test_several_processes_are_counted_as_one_service_even_when_one_is_killed(
     serve: Callable[..., Server], cat_jpeg: bytes
 ) -> None:
@@ -96,6 +97,7 @@ def test_several_processes_are_counted_as_one_service_even_when_one_is_killed(
     assert after["process_resident_memory_bytes"] > sum(one.memory_info().rss for one in workers())
 
 
+@pytest.mark.process
 def test_a_scrape_is_answered_while_the_service_is_overloaded(
     serve: Callable[..., Server], cat_jpeg: bytes
 ) -> None:
@@ -138,6 +140,7 @@ def registry() -> CollectorRegistry:
     return registry
 
 
+@pytest.mark.process
 def test_clients_that_hold_the_metrics_port_do_not_keep_prometheus_out(registry: CollectorRegistry) -> None:
     server = exposition.expose(registry, "127.0.0.1", 0, None)
     threads = threading.active_count()

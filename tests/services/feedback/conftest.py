@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -192,15 +193,17 @@ def make_postgres(folder: Path) -> Postgres:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+def postgres() -> Iterator[Postgres]:
     """A running server for all tests that only use databases of it."""
-    server = make_postgres(tmp_path_factory.mktemp("postgres"))
-    server.start()
-    yield server
-    server.stop("immediate")
+    # Not in a folder of pytest's: where root tests, another run of pytest closes those to the server's user.
+    with tempfile.TemporaryDirectory(prefix="purrdict-postgres-") as folder:
+        server = make_postgres(Path(folder))
+        server.start()
+        yield server
+        server.stop("immediate")
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.services)])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A new, empty database of either kind."""
     if request.param == "sqlite":

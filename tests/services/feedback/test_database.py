@@ -46,6 +46,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_code(database_url: str) -
     database.close()
 
 
+@pytest.mark.services
 def test_copies_that_start_at_one_time_migrate_once(database_url: str) -> None:
     databases = [database_of(database_url) for _ in range(4)]
     failures: list[Exception] = []
@@ -70,6 +71,7 @@ def test_copies_that_start_at_one_time_migrate_once(database_url: str) -> None:
         database.close()
 
 
+@pytest.mark.services
 def test_a_migration_that_is_killed_half_way_has_not_happened(database_url: str) -> None:
     code = (
         "import os, signal, sqlalchemy as sa\n"
@@ -176,6 +178,7 @@ def test_nothing_is_lost_when_the_service_is_killed_after_its_201(database_url: 
     assert set(stored) <= found
 
 
+@pytest.mark.services
 def test_a_disk_that_is_full_is_a_503_and_reading_goes_on(make: Callable[..., Service]) -> None:
     service = make(FEEDBACK_PER_HOUR="1000000")
     service.send()

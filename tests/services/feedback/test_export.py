@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from PIL import Image, ImageDraw, ImageFilter
 
 from services.feedback import export as exporting
+from services.feedback.__main__ import main
 from services.feedback.export import ExportError, export
 from services.feedback.schema import feedback
 from tests.conftest import ROOT, clean_environment, require, running_server
@@ -202,12 +204,17 @@ def test_new_secrets_need_no_package_and_are_accepted(tmp_path: Path) -> None:
     ],
 )
 def test_a_setting_that_cannot_be_used_ends_the_start_by_name(
-    settings: dict[str, str], names: str, tmp_path: Path
+    settings: dict[str, str],
+    names: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = command("migrate", **{"FEEDBACK_DIR": str(tmp_path), **settings})
-    assert result.returncode == 2
-    assert result.stderr.startswith(f"error: {names}")
-    assert "short" not in result.stderr.replace("shorter", "")
+    monkeypatch.setattr(os, "environ", environment(FEEDBACK_DIR=str(tmp_path), **settings))
+    assert main(["migrate"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {names}")
+    assert "short" not in said.replace("shorter", "")
 
 
 def test_the_services_import_neither_the_function_nor_training() -> None:
