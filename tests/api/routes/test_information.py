@@ -135,10 +135,12 @@ def test_the_documentation_is_of_this_service_under_its_licence(client: httpx.Cl
 def test_the_model_that_runs_can_be_fetched_and_need_not_be_fetched_twice(client: httpx.Client) -> None:
     published = client.get("/model/info").json()["metadata"]
     digest = published["weights"]["sha256"]
-    for path, kind, tag in (
-        ("/model/metadata.json", "application/json", f'"{digest}-metadata"'),
-        ("/model/model.onnx", "application/octet-stream", f'"{digest}"'),
+    for path, kind, tag, coding in (
+        ("/model/metadata.json", "application/json", f'"{digest}-metadata"', "gzip"),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}"', "identity"),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}-gzip"', "gzip"),
     ):
+        client.headers["Accept-Encoding"] = coding
         response = client.get(path)
         assert response.headers["Content-Type"] == kind
         assert (response.headers["ETag"], response.headers["Cache-Control"]) == (tag, "no-cache")
