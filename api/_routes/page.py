@@ -36,8 +36,8 @@ _TYPES = {
 }
 _NOT_SERVED = ("node_modules", "package.json", "package-lock.json")
 _TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".md"}
-# Kept compressed, and served as what they are: clients that take brotli get two thirds of the bytes.
-_RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm"
+# Kept compressed, and served as what it is: clients that take brotli get two thirds of the bytes.
+_RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.reduced.wasm"
 _MADE = ("config.json", "files.json")
 _CACHE = {"Content-Security-Policy": CSP_PAGE, "Cache-Control": "no-cache"}
 
@@ -142,15 +142,25 @@ class Page:
 
 
 def _text(name: str, file: _Text, request: Request) -> Response:
-    packed = "gzip" in _codings(request.headers.get("accept-encoding", ""))
+    packed = takes_gzip(request)
     etag = f'"{file.digest[:32]}{"-gzip" if packed else ""}"'
     headers = {**_CACHE, "ETag": etag, "Vary": "Accept-Encoding"}
-    if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+    if is_known(etag, request):
         return Response(status_code=304, headers=headers)
     if packed:
         headers["Content-Encoding"] = "gzip"
     media_type = mimetypes.guess_type(name)[0] or "text/plain"
     return Response(file.packed if packed else file.plain, media_type=media_type, headers=headers)
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether the client said that it takes gzip."""
+    return "gzip" in _codings(request.headers.get("accept-encoding", ""))
+
+
+def is_known(etag: str, request: Request) -> bool:
+    """Whether the client has this version of the content already."""
+    return etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
 
 
 def _codings(accepted: str) -> set[str]:

@@ -10,7 +10,7 @@ from deploy import site
 from tests.conftest import ROOT, InProcess
 
 WEB = ROOT / "web"
-RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm"
+RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.reduced.wasm"
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,29 @@ def test_the_runtime_goes_out_as_the_client_takes_it(
     assert answer.headers["Content-Type"] == "application/wasm"
     assert answer.headers["Content-Encoding"] == coding
     assert int(answer.headers["Content-Length"]) == (WEB / (RUNTIME + suffix)).stat().st_size
+
+
+def test_the_model_goes_out_gzipped_to_who_takes_it_and_as_it_is_to_others(app: InProcess) -> None:
+    path = "/model/model.onnx"
+    version = (ROOT / "model/latest").read_text().strip()
+    weights = (ROOT / "model/versions" / version / "model.onnx").read_bytes()
+    packed = app.get(path, headers={"Accept-Encoding": "gzip, br"})
+    plain = app.get(path, headers={"Accept-Encoding": "identity"})
+    assert packed.content == plain.content == weights
+    assert packed.headers["Content-Encoding"] == "gzip"
+    assert "Content-Encoding" not in plain.headers
+    assert int(packed.headers["Content-Length"]) < 0.8 * len(weights)
+    assert int(plain.headers["Content-Length"]) == len(weights)
+    assert {packed.headers["Vary"], plain.headers["Vary"]} == {"Accept-Encoding"}
+    assert packed.headers["ETag"] != plain.headers["ETag"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "identity"])
+def test_a_model_that_has_not_changed_is_not_sent_again(app: InProcess, coding: str) -> None:
+    asked = {"Accept-Encoding": coding}
+    first = app.request("HEAD", "/model/model.onnx", headers=asked)
+    again = app.get("/model/model.onnx", headers={**asked, "If-None-Match": first.headers["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_files_json_names_every_file_with_the_digest_of_what_is_served(app: InProcess) -> None:
@@ -108,10 +131,15 @@ def test_a_site_names_its_files_in_the_same_way(tmp_path, app: InProcess) -> Non
     assert "model/model.onnx" in same
     assert {name: files[name] for name in same} == {name: here[name] for name in same}
     assert f"{RUNTIME}.gz" in files
+    assert (
+        gzip.decompress((tmp_path / "site/model/model.onnx.gz").read_bytes())
+        == (tmp_path / "site/model/model.onnx").read_bytes()
+    )
     config = json.loads((tmp_path / "site/config.json").read_text())
     assert config["api"] == "https://api.example"
     assert config["feedback"] == "https://f.example"
     assert config["offline"] is True
+    assert config["weights"] == "model.onnx.gz"
     assert (
         'content="https://page.example/purrdict/icons/preview.png"'
         in (tmp_path / "site/index.html").read_text()

@@ -7,5 +7,6 @@ export default [
   js.configs.recommended,
   { files: ["**/web/**/*.js"], languageOptions: { globals: globals.browser } },
   { files: ["**/web/sw.js"], languageOptions: { globals: globals.serviceworker } },
+  { files: ["**/deploy/runtime/*.mjs"], languageOptions: { globals: globals.node } },
   { files: ["**/tests/web/**/*.js"], languageOptions: { globals: { ...globals.node, ...globals.browser } } },
 ];

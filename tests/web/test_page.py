@@ -1,5 +1,6 @@
 """The page on its own: quick enough for every test run."""
 
+import gzip
 import hashlib
 import json
 import posixpath
@@ -154,9 +155,20 @@ def test_the_runtime_is_the_published_one() -> None:
     folder = WEB / "vendor" / "onnxruntime-web"
     lines = [line.split() for line in (folder / "SHA256SUMS").read_text().splitlines()]
     sums = {name: digest for digest, name in lines}
-    assert len(sums) == 3
+    assert len(sums) == 4
     assert {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in sums} == sums
     assert (folder / "LICENSE").is_file()
+
+
+def test_the_page_knows_the_sizes_of_its_runtimes() -> None:
+    """The progress of a download is told before the server has said how much there is."""
+    folder = WEB / "vendor" / "onnxruntime-web"
+    said = r'file: "vendor/onnxruntime-web/(\S+)", bytes: ([\d_]+), unpacked: ([\d_]+)'
+    known = re.findall(said, SCRIPTS["local/network.js"])
+    assert len(known) == 2
+    for name, size, unpacked in known:
+        packed = (folder / name).read_bytes()
+        assert (int(size), int(unpacked)) == (len(packed), len(gzip.decompress(packed)))
 
 
 def test_no_file_of_the_page_is_over_the_limit() -> None:

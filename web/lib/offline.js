@@ -5,12 +5,16 @@
 // files.json, a browser without service workers, or one that keeps nothing: the page works as it does, with a network.
 
 import { byId, show } from "./dom.js";
+import { remembered } from "./settings.js";
 
 const STATE_KEYS = { current: "~current", next: "~next" };
 /** Not needed to run: what people read beside the files. */
 const NOT_KEPT = /(\.md|\.txt|SHA256SUMS|LICENSE)$/;
 /** What only answers need: it comes last, and over a slow or metered connection only when it is asked for. */
 const HEAVY = /^(model|vendor)\//;
+
+/** Only models that need it fetch the whole runtime: then it is kept, too (local/network.js). */
+const WHOLE_RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz";
 
 const SCOPE = new URL("..", import.meta.url);
 const STATE = `purrdict-state ${SCOPE.pathname}`;
@@ -59,10 +63,16 @@ async function published() {
 async function fetchAll({ version, files }, wanted) {
   const cache = await caches.open(cacheName(version));
   for (const [path, { sha256 }] of Object.entries(files)) {
-    if (NOT_KEPT.test(path) || !wanted(path) || (await cache.match(key(path)))) continue;
+    if (!wanted(path) || !isKept(path, files) || (await cache.match(key(path)))) continue;
     await idle();
     await cache.put(key(path), (await fromOlder(version, path, sha256)) ?? (await fetched(path, sha256)));
   }
+}
+
+function isKept(path, files) {
+  // What is there gzipped is fetched so.
+  if (NOT_KEPT.test(path) || files[`${path}.gz`]) return false;
+  return path !== WHOLE_RUNTIME || remembered("runtime") !== null;
 }
 
 /** The same file of an older version: an update fetches only what has changed. */

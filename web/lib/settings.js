@@ -17,9 +17,11 @@ export async function loadSettings() {
     // Nobody named an API: there may be one beside the page, or none at all.
     unnamed: !config.api && api === published,
     timeout: (config.timeout_seconds ?? DEFAULT_TIMEOUT_S) * 1000,
-    // Whether whoever serves the page names its files (files.json), and the runtime unpacked; a bare file server does not.
+    // Whether whoever serves the page names its files (files.json), and where it has the runtime unpacked; a bare file server does not.
     offline: config.offline === true,
     runtime: config.runtime ?? null,
+    // The model's file beside the page, where it is kept gzipped.
+    weights: config.weights ?? null,
     // Services beside the API, where there are any (docs/PAGE.md).
     services: { feedback: parseApi(config.feedback), writer: parseApi(config.writer) },
   };
@@ -77,7 +79,8 @@ export function setKey(api, key) {
 
 const CHOICES = "purrdict.";
 
-/** What the visitor chose under this name, on this visit or an earlier one; null if nothing. Never a photo or an answer. */
+/** What the visitor chose, or this device was found to need, under this name, on this visit or an earlier one; null if nothing.
+ * Never a photo or an answer. */
 export function remembered(name) {
   try {
     return globalThis.localStorage?.getItem(CHOICES + name) ?? null;

@@ -4,19 +4,33 @@ import { bitmapOf, rgbaOf } from "../lib/pixels.js";
 import * as ort from "../vendor/onnxruntime-web/ort.wasm.bundle.min.js";
 import { confirmed, places } from "./present.js";
 import { cut, resize } from "./resize.js";
+import { unpacked } from "./unpack.js";
+
+const OPTIONS = { executionProviders: ["wasm"] };
+/** What the runtime says in every sentence of its own: it has started. */
+const REFUSAL = "ERROR_CODE";
 
 let session;
 let metadata;
+/** Whether the runtime has all functions: of a reduced one any refusal may be for want of one. */
+let whole;
 
 const tasks = {
-  async load({ runtime, weights, description }) {
-    // As the API has them (see api/_registry.py): a label that was written as a number is a word.
-    metadata = { ...description, labels: description.labels.map(String) };
-    await checkWeights(weights);
+  async start(given) {
+    whole = given.whole;
     // Threads need headers that static hosts don't send; one is fast enough for one photo.
     ort.env.wasm.numThreads = 1;
-    ort.env.wasm.wasmBinary = await unpacked(runtime);
-    session = await ort.InferenceSession.create(new Uint8Array(weights), { executionProviders: ["wasm"] });
+    ort.env.wasm.wasmBinary = await unpacked(given.runtime);
+    // It starts with its first session. This one is of nothing, and refused.
+    await create(new Uint8Array(1)).catch((error) => {
+      if (!error.message.includes(REFUSAL)) throw error;
+    });
+  },
+
+  async load({ weights, description }) {
+    // As the API has them (see api/_registry.py): a label that was written as a number is a word.
+    metadata = { ...description, labels: description.labels.map(String) };
+    session = await create(new Uint8Array(weights));
   },
 
   async predict({ source, rgba, width, height }) {
@@ -69,7 +83,7 @@ async function beside(pixels, size, values, maps) {
 
 /** What the network says of a square of RGB. */
 async function look(pixels, size) {
-  const outputs = await session.run({ pixels: new ort.Tensor("uint8", pixels, [1, size, size, 3]) });
+  const outputs = await ofRuntime(() => session.run({ pixels: new ort.Tensor("uint8", pixels, [1, size, size, 3]) }));
   return {
     values: [...outputs.probabilities.data],
     known: outputs.recognized.data[0] >= metadata.thresholds.recognized,
@@ -83,30 +97,21 @@ function mapOf({ data, dims: [, , rows, columns] }, i) {
   return Array.from({ length: rows }, (_, y) => row(y));
 }
 
-async function checkWeights(weights) {
-  const { bytes, sha256 } = metadata.weights;
-  // Digests exist only on https and localhost; elsewhere the length has to do.
-  const whole = weights.byteLength === bytes && (!crypto.subtle || (await digest(weights)) === sha256);
-  if (!whole) throw Object.assign(new Error("The model file is damaged."), { kind: "modelBroken" });
-}
+const create = (weights) => ofRuntime(() => ort.InferenceSession.create(weights, OPTIONS));
 
-async function digest(data) {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** The runtime is kept gzipped; a server that says so in Content-Encoding has had it unpacked already. */
-async function unpacked(data) {
-  const [first, second] = new Uint8Array(data, 0, 2);
-  if (first !== 0x1f || second !== 0x8b) return data;
-  const stream = new Blob([data]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).arrayBuffer();
+/** What the runtime does; an error says that it comes from there. A trap may leave it in any state. */
+async function ofRuntime(task) {
+  try {
+    return await task();
+  } catch (error) {
+    throw Object.assign(new Error(error.message ?? String(error)), { stopped: !whole });
+  }
 }
 
 addEventListener("message", async ({ data: { id, task, input } }) => {
   try {
     postMessage({ id, output: await tasks[task](input) });
-  } catch (error) {
-    postMessage({ id, error: { kind: error.kind ?? "runtime", detail: error.message } });
+  } catch ({ message, stopped = false }) {
+    postMessage({ id, error: { kind: "runtime", detail: message, stopped } });
   }
 });

@@ -44,7 +44,7 @@ export const words = {
   "where.api.use": "Den Server antworten lassen",
   "where.standIn": "Bis dahin antwortet dieses Gerät selbst.",
   "where.browser.note": "Fotos bleiben auf diesem Gerät.",
-  "where.browser.later": "Fotos bleiben auf diesem Gerät. Das erste lädt das Modell, etwa 8 MB.",
+  "where.browser.later": "Fotos bleiben auf diesem Gerät. Das erste lädt das Modell, etwa 4 MB.",
   "where.browser.loading": "Das Modell wird geladen: {done} von {total}",
   "where.browser.starting": "Das Modell wird gestartet…",
   "where.browser.ready": "Das Modell ist geladen. Fotos bleiben auf diesem Gerät.",

@@ -45,7 +45,7 @@ export const words = {
   "where.api.use": "Answer on our server",
   "where.standIn": "Until then this device answers by itself.",
   "where.browser.note": "Photos stay on this device.",
-  "where.browser.later": "Photos stay on this device. The first one loads the model, some 8 MB.",
+  "where.browser.later": "Photos stay on this device. The first one loads the model, some 4 MB.",
   "where.browser.loading": "Loading the model: {done} of {total}",
   "where.browser.starting": "Starting the model…",
   "where.browser.ready": "The model is loaded. Photos stay on this device.",

@@ -135,17 +135,19 @@ def test_the_documentation_is_of_this_service_under_its_licence(client: httpx.Cl
 def test_the_model_that_runs_can_be_fetched_and_need_not_be_fetched_twice(client: httpx.Client) -> None:
     published = client.get("/model/info").json()["metadata"]
     digest = published["weights"]["sha256"]
-    for path, kind, tag in (
-        ("/model/metadata.json", "application/json", f'"{digest}-metadata"'),
-        ("/model/model.onnx", "application/octet-stream", f'"{digest}"'),
+    for path, kind, tag, coding in (
+        ("/model/metadata.json", "application/json", f'"{digest}-metadata"', "gzip"),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}"', "identity"),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}-gzip"', "gzip"),
     ):
-        response = client.get(path)
+        takes = {"Accept-Encoding": coding}
+        response = client.get(path, headers=takes)
         assert response.headers["Content-Type"] == kind
         assert (response.headers["ETag"], response.headers["Cache-Control"]) == (tag, "no-cache")
-        again = client.get(path, headers={"If-None-Match": tag})
+        again = client.get(path, headers={**takes, "If-None-Match": tag})
         assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
         assert again.headers["Cache-Control"] == "no-cache"
-        assert client.get(path, headers={"If-None-Match": '"another"'}).status_code == 200
+        assert client.get(path, headers={**takes, "If-None-Match": '"another"'}).status_code == 200
     assert client.get("/model/metadata.json").json() == published
     assert hashlib.sha256(client.get("/model/model.onnx").content).hexdigest() == digest
 
