@@ -76,8 +76,9 @@ def _text(path: Path) -> str:
 
 def _line(binding: Binding) -> int:
     # Empty lines and comments in front of it count as part of it.
-    before = re.match(r"(?:[^\S\r\n]*(?:\r\n|\n|\r))*", binding.original.string)
-    return binding.original.line + len(re.findall(r"\r\n|\n|\r", before[0] if before else ""))
+    text = binding.original.string
+    before = text[: len(text) - len(text.lstrip())]
+    return binding.original.line + len(re.findall(r"\r\n|\n|\r", before))
 
 
 def _meant(name: str, settings: Collection[str]) -> str | None:

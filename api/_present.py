@@ -82,8 +82,9 @@ def confirmed(probability: float, recognized: bool, rule: Rule = RULE) -> bool:
 
 def _shares(evidence: NDArray[np.float32]) -> list[float]:
     """The share of a map that lies in its left, right, upper and lower half; an odd row in the middle is in both."""
-    across, down = evidence.sum(axis=0, dtype=np.float64), evidence.sum(axis=1, dtype=np.float64)
+    cells = evidence.astype(np.float64)
+    across, down = cells.sum(axis=0), cells.sum(axis=1)
     halves = [
-        part for each in (across, down) for part in (each[: -(-len(each) // 2)], each[len(each) // 2 :])
+        part for each in (across, down) for part in (each[: (len(each) + 1) // 2], each[len(each) // 2 :])
     ]
-    return [float(half.sum() / max(across.sum(), 1e-9)) for half in halves]
+    return [float(half.sum() / max(cells.sum(), 1e-9)) for half in halves]

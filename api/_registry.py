@@ -140,4 +140,5 @@ def _check(model: Model, version: str) -> None:
 def _short(path: Path) -> str:
     # /health shows these messages to the public: the path from the registry down is enough, the server's own is not.
     parts = path.parts
-    return "/".join(parts[-4:] if "versions" in parts[-4:-1] else parts[-2:])
+    above = 1 + parts[::-1].index("versions") if "versions" in parts[-3:-1] else 1
+    return "/".join(parts[-above - 1 :])

@@ -157,7 +157,7 @@ class KeyCheck:
 
 
 def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+    return hashlib.sha256(key.encode()).digest()
 
 
 def _unauthorized(detail: str) -> HTTPException:

@@ -113,7 +113,7 @@ def parity(run: Run) -> float:
     try:
         with np.load(run.folder / PARITY) as stored:
             pixels, wanted = stored["pixels"], stored["logits"] / run.metadata["temperature"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError) as error:
         raise RunError(f"{printable(run.folder / PARITY)} cannot be read: {error}. Train again.") from error
     probabilities, recognized = session(run.graph).run(OUTPUTS[:2], {"pixels": pixels})
     shifted = wanted - wanted.max(axis=1, keepdims=True)

@@ -18,7 +18,6 @@ _ROUTES = frozenset(
     {
         *("/", "/health", "/predict", "/predict/batch"),
         *("/model/info", "/model/metadata.json", "/model/model.onnx"),
-        *("/docs", "/redoc", "/openapi.json"),
     }
 )
 # Seconds: a photo takes 5 ms, one in a full queue a few seconds, a slow upload thirty.
@@ -141,7 +140,8 @@ class Metrics:
         """Counts a request."""
         self._in_flight.dec()
         found = route_of(scope)
-        route = "unknown" if found is None else found if found in _ROUTES else "page"
+        # The routes of the page and of the documentation have no template, but something that answers.
+        route = found if found in _ROUTES else "page" if "endpoint" in scope else "unknown"
         method = scope["method"] if scope["method"] in _METHODS else "other"
         self._of(self._requests, route, method, str(status)).inc()
         self._of(self._seconds, route).observe(total_ms / 1e3)

@@ -70,7 +70,7 @@ def _sniff(head: bytes) -> str | None:
             return name
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if text.startswith((b"<svg", b"<?xml", b"<!doctype svg")):
-        return "SVG" if b"<svg" in text or b"svg" in text[:200] else "XML"
+        return "SVG" if b"svg" in text else "XML"
     if text.startswith((b"<!doctype html", b"<html")):
         return "HTML"
     return None

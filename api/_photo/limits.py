@@ -44,8 +44,8 @@ _JPEG_ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length behind them
 _TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH = 322, 323
 _TIFF_PIECES = (273, 324)  # offsets of strips, of tiles
 _TIFF_READ = (_TIFF_TILE_WIDTH, _TIFF_TILE_LENGTH)
-# The types of whole numbers that libtiff takes for a size; it refuses a negative one itself.
-_TIFF_WHOLE = {1: "B", 3: "H", 4: "I", 6: "B", 8: "H", 9: "I", 13: "I", 16: "Q", 17: "Q", 18: "Q"}
+# Types of whole numbers that libtiff takes for a size; all others have four bytes. It refuses a negative one itself.
+_TIFF_WHOLE = {1: "B", 3: "H", 6: "B", 8: "H", 16: "Q", 17: "Q", 18: "Q"}
 
 
 def excess(name: str, data: bytes, max_pixels: int) -> str | None:

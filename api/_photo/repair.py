@@ -8,8 +8,8 @@ import zlib
 
 from api._photo.limits import jpeg_scan
 
-# Parts of a PNG that pixels are made of, and the one that may say how to turn them.
-_PNG_NEEDED = {b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"eXIf"}
+# Parts of a PNG that a decoder may skip, though they make pixels transparent, or may say how to turn them.
+_PNG_NEEDED = {b"tRNS", b"eXIf"}
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 # The texts that may say how to turn the picture too, and how much of each is unpacked.
 _PNG_ORIENTATION = (b"XML:com.adobe.xmp\0", b"Raw profile type exif\0")

@@ -142,9 +142,9 @@ def _files(parts: list[_Part], name: str) -> list[bytes]:
 def _is_file(part: _Part) -> bool:
     """Whether a part that names no file is one all the same: clients that send from memory often leave the name out."""
     # The parser drops parameters that say how they are encoded.
-    if b"filename*=" in part.headers.get(b"content-disposition", b"").lower():
+    if b"filename*=" in part.headers[b"content-disposition"].lower():
         return True
-    kind, _ = parse_options_header(part.headers.get(b"content-type", b""))
+    kind, _ = parse_options_header(part.headers.get(b"content-type"))
     if kind.lower().startswith(b"image/") or kind.lower() == b"application/octet-stream":
         return True
     # All image formats have control characters near their beginning, and no text has.

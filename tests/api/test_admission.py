@@ -37,3 +37,14 @@ def test_so_many_photos_wait_and_no_more() -> None:
         with admission.work(1):
             pass
     assert admission.photos == 0
+
+
+def test_who_watches_is_told_whenever_the_bytes_or_the_photos_change() -> None:
+    admission, told = Admission(max_upload_bytes=10), []
+    admission.watch = lambda held, photos: told.append((held, photos))
+    with admission.upload() as upload:
+        upload.add(3)
+        upload.add(4)
+        with admission.work(2):
+            pass
+    assert told == [(3, 0), (7, 0), (7, 2), (7, 0), (0, 0)]

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from api import _openapi
+from api._registry import read_model
 from tests import models
 from tests.commands import run
 from tests.conftest import ROOT, InProcess
@@ -211,3 +213,15 @@ def test_the_command_line_prints_labels_that_the_terminal_cannot(tmp_path: Path)
 )
 def test_what_describes_the_service_to_platforms_and_search_engines_names_no_class(name: str) -> None:
     assert CAT.findall((ROOT / name).read_text()) == []
+
+
+def test_the_examples_are_of_the_model_word_for_word(tmp_path: Path) -> None:
+    model = read_model(models.publish(tmp_path, models.FLOWERS[:3], metrics={}))
+    rest = 0.00065
+    assert _openapi._of_model(model) == {
+        "prediction": "daisy", "label": "daisy", "confidence": 0.9987,
+        "probabilities": {"daisy": 0.9987, "dandelion": rest, "rose": rest}, "model_version": "3.1.0",
+        "model_type": "mean colour, linear", "num_parameters": 12, "classes": ["daisy", "dandelion", "rose"],
+        "input_size": [32, 32], "test_accuracy": None, "metadata": {"version": "3.1.0"},
+    }  # fmt: skip
+    assert "Purrdict classifies photos. It says" in _openapi.description(None)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from api import _settings
+from api._dotenv import DotenvError, read_dotenv
 from api._settings import Settings, SettingsError, read_settings
 from tests.api.test_settings import variables_read
 from tests.conftest import ROOT
@@ -183,3 +184,64 @@ def test_a_dotenv_that_is_not_understood_stops_the_command_without_a_traceback(t
     )
     assert result.returncode == 2
     assert re.fullmatch(r"error: \.env [^\n]*UTF-8[^\n]*\.\n", result.stderr)
+
+
+def refusal(path: Path, content: bytes | str, *settings: str) -> str:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(DotenvError) as caught:
+        read_dotenv(path, settings or ("API_KEYS",), {})
+    return str(caught.value)
+
+
+def test_a_refusal_names_the_file_the_line_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    unclear = "not understood. Write NAME=value, a text with quotes in one pair of them."
+    assert refusal(path, "API_KEYS") == f".env, line 1: {unclear}"
+    assert refusal(path, "# a\n\n \t\r\n\rA=1\n\nAPI_KEYS: b\n") == f".env, line 7: {unclear}"
+    assert refusal(path, "API_KEYS=a\nAPI_KEYS=b") == (
+        ".env, line 2: API_KEYS stands there a second time, with another value. Keep one of them."
+    )
+    assert refusal(path, "A=1\nAPI_KEYS=${A}${B}") == ".env, line 2: it refers to ${B}, which is not set."
+    assert refusal(path, "api-key=a") == ".env, line 1: api-key is no setting. Did you mean API_KEYS?"
+    assert refusal(path, "API_K\u200bEYS=a") == ".env, line 1: API_KEYS is no setting. Did you mean API_KEYS?"
+
+
+def test_a_file_in_another_encoding_is_told_which(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    for mark, kind in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
+        said = refusal(path, mark + "API_KEYS=é".encode(kind))
+        assert "UTF-16, as PowerShell writes it," in said
+        assert said.endswith("Save it again, as UTF-8.")
+    assert refusal(path, b"caf\xe9=1") == ".env is not UTF-8. Save it again, as UTF-8."
+    assert refusal(path, b"A=\0") == ".env has NUL bytes in it, like UTF-16 has. Save it again, as UTF-8."
+    path.unlink()
+    with pytest.raises(DotenvError, match=r"^\.env cannot be read: No such file or directory\. Repair it"):
+        read_dotenv(path, ("API_KEYS",), {})
+
+
+def test_what_a_value_refers_to_is_the_environment_before_the_lines_above(tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text(
+        "HOST=file\nOTHER=${NOWHERE}x\nAPI_KEYS=${HOST}-${NAME}-${NONE:-d}\nAPI_KEYS=${HOST}-${NAME}-d\n"
+    )
+    values = {"HOST": "file", "OTHER": "x", "API_KEYS": "env-n-d"}
+    assert read_dotenv(path, ("API_KEYS",), {"HOST": "env", "NAME": "n"}) == values
+
+
+@pytest.mark.parametrize(
+    ("name", "setting", "alike"),
+    [
+        ("THREAD", "THREADS", True), ("TREADS", "THREADS", True), ("TREAD", "THREADS", False), ("PORTS", "PORT", False),
+        ("WEB_PORT", "PORT", False), ("MY.API_KEYS", "API_KEYS", True),
+        ("API_KEYS", "API_KEYS", False), ("METRICS_KEYS", "METRICS_KEY", True), ("DATABASE_URL", "FEEDBACK_URL", False),
+    ],
+)  # fmt: skip
+def test_a_name_counts_as_a_misspelling_where_it_is_nearly_a_settings(
+    tmp_path: Path, name: str, setting: str, alike: bool
+) -> None:
+    path = tmp_path / ".env"
+    path.write_text(f"{name}=7")
+    if alike:
+        assert f"Did you mean {setting}?" in refusal(path, f"{name}=7", setting)
+    else:
+        assert read_dotenv(path, (setting,), {}) == {name: "7"}

@@ -176,17 +176,17 @@ def run(middleware: Any, kind: str = "http", **scope: Any) -> list[Any]:
 @pytest.mark.parametrize(
     ("kind", "begun", "error"),
     [
-        ("http", True, RuntimeError()),
-        ("lifespan", False, RuntimeError()),
-        ("http", False, ClientDisconnect()),
+        ("http", 1, RuntimeError()),
+        ("http", 2, RuntimeError()),
+        ("lifespan", 0, RuntimeError()),
+        ("http", 0, ClientDisconnect()),
     ],
 )
-def test_where_no_answer_can_be_given_a_failure_is_passed_on(
-    kind: str, begun: bool, error: Exception
-) -> None:
+def test_where_no_answer_can_be_given_a_failure_is_passed_on(kind: str, begun: int, error: Exception) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        if begun:
+        if begun >= 1:
             await send({"type": "http.response.start", "status": 200, "headers": []})
+        if begun >= 2:
             await send({"type": "http.response.body", "body": b"half", "more_body": True})
         raise error
 
@@ -233,6 +233,30 @@ def test_a_line_tells_the_timings_and_what_was_found(capsys: pytest.CaptureFixtu
     assert (line["prediction"], line["recognized"]) == ("cat", False)
 
 
+def test_a_line_names_the_trace_that_its_request_belongs_to(capsys: pytest.CaptureFixture[str]) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        _requests.record_of(scope).trace_id = "0af7651916cd43dd8448eb211c80319c"
+
+    (line,) = logged(capsys, app)
+    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_the_header_and_the_line_tell_the_same_milliseconds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(_requests, "time", SimpleNamespace(perf_counter=lambda: clock.now))
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        clock.now = 100.25
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    _requests.configure_logging("INFO")
+    (start,) = run(RequestMiddleware(app, SecurityHeaders(())))
+    assert dict(start["headers"])[b"server-timing"] == b"total;dur=250.00"
+    assert json.loads(capsys.readouterr().out)["total_ms"] == 250
+
+
 def test_above_its_level_the_log_has_no_lines_of_requests(capsys: pytest.CaptureFixture[str]) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         pass
@@ -261,6 +285,13 @@ def test_a_request_id_from_outside_is_kept_where_it_can_do_no_harm(sent: str, ke
     found = _requests._request_id(scope)
     assert (found == sent) is kept
     assert kept or len(found) == 32
+
+
+def test_nothing_is_known_of_a_request_at_its_beginning() -> None:
+    record = RequestRecord("a")
+    assert (record.bytes_in, record.photos, record.submitted_ns, record.timings) == (0, 0, 0, {})
+    assert record.server_timing(1) == "total;dur=1.00"
+    assert (record.prediction, record.recognized, record.refused, record.trace_id) == (None, None, None, None)
 
 
 def test_the_timings_are_written_as_the_header_wants_them() -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from api._answers import Answer
 from api._classifier import Prediction
-from api._present import RULE, confirmed, places
+from api._present import RULE, Rule, confirmed, places
 from tests.conftest import ROOT, require_program
 
 LEFT, RIGHT = np.zeros((2, 4, 4), np.float32)
@@ -49,6 +49,17 @@ def test_the_second_look_is_at_the_half_with_the_labels_evidence(quarter: Any, b
     everywhere, there = np.full((5, 5), 0.5, np.float32), np.zeros((5, 5), np.float32)
     there[quarter] = 1
     assert places([0.9, 0.1], np.stack([everywhere, there]), 101) == [(1, box)]
+
+
+def test_what_the_rule_asks_for_exactly_is_enough() -> None:
+    everywhere = np.ones((4, 4), np.float32)  # half of its evidence is on the right, all of the other's
+    rule = Rule(least_probability=0.25, least_advantage=0.5)
+    assert places([0.75, 0.25], np.stack([everywhere, RIGHT]), 100, rule) == [(1, (0, 50, 100, 100))]
+    assert confirmed(RULE.least_second_look, True)
+
+
+def test_faint_evidence_counts_by_where_it_is() -> None:
+    assert places([0.9, 0.1], np.stack([LEFT, RIGHT / 1_000]), 100) == [(1, (0, 50, 100, 100))]
 
 
 def test_the_second_look_counts_only_where_it_recognizes_the_label_and_is_sure() -> None:

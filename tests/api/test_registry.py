@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from api._registry import ModelError, read_model
+from tests import models as tiny
 from tests.conftest import ROOT, InProcess
 
 PUBLISHED = ROOT / "model"
@@ -169,3 +170,102 @@ def test_a_browser_gets_the_very_file_that_the_service_runs(client: httpx.Client
     again = client.get("/model/model.onnx", headers={"If-None-Match": weights.headers["ETag"]})
     assert again.status_code == 304
     assert again.content == b""
+
+
+def test_a_model_is_what_its_metadata_says(tmp_path: Path) -> None:
+    folder = tiny.publish(
+        tmp_path, ["cat", 7], version="3.1.0", thresholds={"recognized": "0.25"}, input_size="32"
+    )
+    model = read_model(folder)
+    directory = folder / "versions" / "3.1.0"
+    assert (model.version, model.directory, model.labels) == ("3.1.0", directory, ("cat", "7"))
+    assert (model.input_size, model.recognized_threshold) == (32, 0.25)
+    assert model.weights == (directory / "model.onnx").read_bytes()
+    assert model.metadata == json.loads((directory / "metadata.json").read_text())
+    assert "weights" not in repr(model)
+    assert "metadata" not in repr(model)
+
+
+@pytest.mark.parametrize(
+    ("entries", "says"),
+    [
+        ({"labels": ["cat"]}, "at least two different labels"),
+        ({"labels": ["cat", "cat"]}, "at least two different labels"),
+        ({"labels": ["cat", "dog", "cat"]}, "at least two different labels"),
+        ({"input_size": 0}, "input size of 0, which is not from 1 to 4096 pixels"),
+        ({"input_size": 4097}, "input size of 4097"), ({"thresholds": {}}, "is incomplete: KeyError"),
+        ({"thresholds": {"recognized": "much"}}, "is incomplete: ValueError"),
+    ],
+)  # fmt: skip
+def test_metadata_that_cannot_be_meant_is_refused(
+    tmp_path: Path, entries: dict[str, object], says: str
+) -> None:
+    folder = tiny.publish(tmp_path, ["cat", "dog"])
+    change(version_of(folder) / "metadata.json", **entries)
+    with pytest.raises(
+        ModelError,
+        match=rf"^versions/3\.1\.0/metadata\.json .*{says}|^\S*/versions/3\.1\.0/metadata\.json .*{says}",
+    ):
+        read_model(folder)
+
+
+@pytest.mark.parametrize("size", [1, 4096])
+def test_an_input_may_be_as_small_and_as_large_as_that(tmp_path: Path, size: int) -> None:
+    folder = tiny.publish(tmp_path, ["cat", "dog"], input_size=size)
+    assert read_model(folder).input_size == size
+
+
+def test_the_weights_lie_beside_the_metadata_and_are_whole(tmp_path: Path) -> None:
+    folder = tiny.publish(tmp_path, ["cat", "dog"])
+    path = version_of(folder) / "metadata.json"
+    entry = json.loads(path.read_text())["weights"]
+    for name in ("../3.1.0/model.onnx", "a/model.onnx", "/etc/passwd"):
+        change(path, weights={**entry, "file": name})
+        with pytest.raises(ModelError, match=f"'{name}' must lie beside metadata"):
+            read_model(folder)
+    change(path, weights={**entry, "bytes": entry["bytes"] + 1_000})
+    with pytest.raises(
+        ModelError,
+        match=rf"has {entry['bytes']:,} bytes, not the published {entry['bytes'] + 1_000:,}: it is not",
+    ):
+        read_model(folder)
+    change(path, weights={**entry, "sha256": "0" * 64})
+    with pytest.raises(ModelError, match="does not match its published sha256"):
+        read_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("v" * 100, True),
+        ("v" * 101, False),
+        (".hidden", False),
+        ("a/b", False),
+        ("a\\b", False),
+        ("..", False),
+        ("", False),
+        ("a.b", True),
+    ],
+)
+def test_latest_names_a_folder_and_nothing_that_climbs_out(tmp_path: Path, name: str, known: bool) -> None:
+    (tmp_path / "latest").write_text(f" {name}\n")
+    says = (
+        f"^Model {name} is not published: there is no folder .*versions/{name}"
+        if known
+        else "must hold one version, like"
+    )
+    with pytest.raises(ModelError, match=says):
+        read_model(tmp_path)
+
+
+def test_a_message_names_the_path_from_the_registry_down(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    (folder / "versions" / "8").mkdir(parents=True)
+    for version, says in (
+        (None, "No model is published: models/latest cannot be read."),
+        ("7", "Model 7 is not published: there is no folder models/versions/7."),
+        ("8", "models/versions/8/metadata.json cannot be read: No such file or directory."),
+    ):
+        with pytest.raises(ModelError) as caught:
+            read_model(folder, version)
+        assert str(caught.value) == says

@@ -1,5 +1,6 @@
 """The service under a path: behind a proxy that shares its host, and behind the stages of API Gateway."""
 
+import asyncio
 import base64
 import json
 import re
@@ -9,6 +10,7 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
+from api._root_path import RootPathMiddleware
 from api._settings import SettingsError, read_settings
 from tests.conftest import InProcess, require
 
@@ -247,3 +249,38 @@ def test_the_root_of_a_stage_without_its_last_slash_leads_to_the_page() -> None:
         event["requestContext"].get("http", event["requestContext"])["path"] = "/prod"
         status, headers, _ = invoke(event)
         assert (status, headers["location"]) == (307, "/prod/")
+
+
+def passed_on(root_path: str, scope: dict[str, Any]) -> dict[str, Any]:
+    """What reaches the app behind the middleware."""
+    reached: list[dict[str, Any]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        reached.append(scope)
+
+    asyncio.run(RootPathMiddleware(app, root_path)(scope, None, None))  # type: ignore[arg-type]
+    return reached[0]
+
+
+def test_what_is_no_request_is_passed_on_as_it_is() -> None:
+    scope = {"type": "lifespan"}
+    assert passed_on("/prod", scope) is scope
+
+
+@pytest.mark.parametrize(
+    ("setting", "served", "path", "root", "own"),
+    [
+        ("", None, "/health", "", "/health"), ("", "", "/health", "", "/health"),
+        ("", "/a", "/a/health", "/a", "/a/health"),
+        ("", "/a", "/health", "/a", "/a/health"), ("", "/a", "/ab", "/a", "/a/ab"), ("", "/a", "/a", "/a", "/a"),
+        ("/prod", None, "/health", "/prod", "/prod/health"), ("/prod", None, "/prod/health", "/prod", "/prod/health"),
+        ("/prod", None, "/product", "/prod", "/prod/product"), ("/prod", "/a", "/a/health", "/prod", "/prod/health"),
+        ("/prod", "/prod", "/prod/prod", "/prod", "/prod"),
+    ],
+)  # fmt: skip
+def test_the_routes_learn_where_the_service_is(
+    setting: str, served: str | None, path: str, root: str, own: str
+) -> None:
+    scope = {"type": "http", "path": path} | ({} if served is None else {"root_path": served})
+    found = passed_on(setting, scope)
+    assert (found["root_path"], found["path"]) == (root, own)

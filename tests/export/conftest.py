@@ -73,10 +73,23 @@ def without_plots_and_stopwatch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scores, "latency_ms", lambda *_: 1.0)
 
 
+def _no_test_needs_a_body(request: pytest.FixtureRequest) -> bool:
+    """Whether all tests of this process are of modules that say so: preparing one takes longer than such tests do."""
+    own = Path(__file__).parent
+    return all(
+        getattr(item.module, "NEEDS_NO_BODY", False)  # type: ignore[attr-defined]
+        for item in request.session.items
+        if own in item.path.parents
+    )
+
+
 @pytest.fixture(autouse=True, scope="session")
-def _one_session_for_each_graph() -> Iterator[None]:
+def _one_session_for_each_graph(request: pytest.FixtureRequest) -> Iterator[None]:
     """The body's graph takes onnxruntime longer to prepare than most tests take to run it."""
     require("sklearn")
+    if _no_test_needs_a_body(request):
+        yield
+        return
     from export import run
     from export.body import body as bodies
 
@@ -94,9 +107,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _a_tenth_of_the_negatives(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _a_tenth_of_the_negatives(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
     """The real body with a tenth of its negatives: fitting on all of them would take most of the tests' time."""
     require("sklearn")
+    if _no_test_needs_a_body(request):
+        yield
+        return
     from export.body import body as bodies
     from export.files import read_json, write_json
 

@@ -13,6 +13,8 @@ from export.measure import calibration, scores
 from export.photos import evenly
 from export.photos.find import Photos
 
+NEEDS_NO_BODY = True
+
 
 def test_a_score_moved_with_its_threshold_stays_on_its_side() -> None:
     scored = np.array([0.0, 0.2, 0.4, 0.5, 0.9, 1.0])
@@ -70,6 +72,16 @@ def test_each_fold_is_judged_by_what_the_other_folds_chose(monkeypatch: pytest.M
     assert judged.threshold == 0.5
 
 
+def test_the_answers_of_a_fold_have_the_temperature_that_was_chosen_without_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chosen = iter([(1.0, 0.5), (4.0, 0.5)])
+    monkeypatch.setattr(fitting, "_choose", lambda *_: next(chosen))
+    logits = np.array([[0.0, 4], [0, 4], [0, 4]])
+    judged = fitting._Crossed(photos([0, 1, 0]), logits, np.zeros((0, 2)), np.array([0, 1, 0])).judge(0.5, 0)
+    assert judged.probabilities[:, 1] == pytest.approx([1 / (1 + np.exp(-t)) for t in (4, 1, 4)])
+
+
 def test_where_all_photos_lie_in_one_fold_they_choose_for_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 
@@ -95,6 +107,8 @@ def test_the_scores_of_a_graph_follow_from_its_logits() -> None:
     assert found.accepted.tolist() == [True, False]
     halved = scores.from_logits(("a", "b"), photos([0, 2]), logits, 2.0, 0.6)
     assert halved.probabilities[0] == pytest.approx(np.sqrt([3, 1]) / np.sqrt([3, 1]).sum())
+    kinds = Photos(("a",), (Path("p"),), (0,), ("kind",))
+    assert scores.from_logits(("a",), kinds, np.array([[0.0]]), 1.0, 0.5).kinds == ("kind",)
     exact = scores.from_logits(("a",), photos([0], ("a",)), np.array([[0.0]]), 1.0, 0.5)
     assert exact.accepted.tolist() == [True], "a score of exactly the threshold is recognized"
 

@@ -7,6 +7,8 @@ import pytest
 
 from export import head as heads
 
+NEEDS_NO_BODY = True
+
 
 def clouds(count: int, labels: int, seed: int = 0, spread: float = 0.3) -> tuple[np.ndarray, np.ndarray]:
     """`count` points around each of `labels` + 1 corners; the last corner is none of the labels."""
@@ -132,3 +134,38 @@ def test_however_few_negatives_there_are_each_counts_no_more_than_it_should() ->
     scaled = heads.Negatives(np.repeat(few.features, 20, axis=0))
     many = heads.fit_views(features[own][:, None], targets[own], scaled, 2)
     assert head.logits(few.features).max() > many.logits(few.features).max() + 0.3
+
+
+def test_logits_are_of_double_precision_for_what_is_chosen_on_them() -> None:
+    head = heads.Head(np.ones((2, 3), np.float32), np.zeros(2, np.float32))
+    assert head.logits(np.ones((1, 3), np.float32)).dtype == np.float64
+
+
+def test_without_emphasis_every_photo_counts_once() -> None:
+    random = np.random.default_rng(0)
+    features, targets = random.normal(0, 1, (30, 4)).astype(np.float32), np.arange(30) % 3
+    plain, ones = (heads.fit(features, targets, 2, 0.1, emphasis) for emphasis in (None, np.ones(30)))
+    assert plain.weights == pytest.approx(ones.weights)
+
+
+def test_two_photos_are_enough_to_know_what_shows_a_class_and_one_is_not() -> None:
+    photos = np.array([[1.0, 0.0], [1.0, 0.5]])
+    for count, shown in ((1, False), (2, True)):
+        found = heads.show_a_class(np.array([[1.0, 0.2]]), photos[:count], np.zeros(count, np.int64))
+        assert found.tolist() == [shown]
+
+
+def test_the_users_own_negatives_weigh_as_much_as_all_views_of_a_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[int] = []
+    emphasis = heads.Negatives.emphasis
+
+    def seen(self: heads.Negatives, largest: int) -> object:
+        told.append(largest)
+        return emphasis(self, largest)
+
+    monkeypatch.setattr(heads.Negatives, "emphasis", seen)
+    features = np.random.default_rng(0).normal(0, 1, (5, 3, 4)).astype(np.float32)
+    heads.fit_views(features, np.array([0, 0, 0, 1, 1]), heads.Negatives(features[:2, 0], 1), 2)
+    assert told == [3 * 3]

@@ -40,10 +40,11 @@ def main() -> int:
     mutants = [
         mutant for path in paths for mutant in mutants_of(path, (ROOT / path).read_text(encoding="utf-8"))
     ]
+    keys = _keys(mutants)
     mutants, listed = _without_equivalent(mutants)
     before: dict[str, str] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if arguments.again:
-        mutants = [mutant for mutant in mutants if before.get(_key(mutant)) in (SURVIVED, NO_TEST)]
+        mutants = [mutant for mutant in mutants if before.get(keys[mutant]) in (SURVIVED, NO_TEST)]
     if arguments.sample and arguments.sample < len(mutants):
         mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
     until = time.monotonic() + 60 * arguments.minutes
@@ -55,7 +56,7 @@ def main() -> int:
             print(f"{verdict}: {mutant.path}:{mutant.lines[0]}: {mutant.change}", flush=True)
         elif number % 100 == 0:
             print(f"... {number} of {len(mutants)}", flush=True)
-        before[_key(mutant)] = verdict
+        before[keys[mutant]] = verdict
         RESULTS.write_text(json.dumps(before, indent=0, sort_keys=True))
         if time.monotonic() > until:
             print(f"the time is up after {number} of {len(mutants)}")
@@ -105,8 +106,15 @@ def _files(name: str) -> list[str]:
     return [each.relative_to(ROOT).as_posix() for each in found]
 
 
-def _key(mutant: Mutant) -> str:
-    return f"{mutant.path}: {mutant.change}"
+def _keys(mutants: list[Mutant]) -> dict[Mutant, str]:
+    """The name of each in the results: it stays when lines come and go above it, and tells equal lines apart."""
+    seen: Counter[str] = Counter()
+    found = {}
+    for mutant in mutants:
+        name = f"{mutant.path}: {mutant.change}"
+        seen[name] += 1
+        found[mutant] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return found
 
 
 def _without_equivalent(mutants: list[Mutant]) -> tuple[list[Mutant], Counter[str]]:

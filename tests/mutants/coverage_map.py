@@ -1,8 +1,10 @@
 """Which tests run which line, and how long each test takes: one run of the tests, with coverage's contexts."""
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from time import perf_counter  # now: tests put another clock into the module
 from typing import Any
 
 import coverage
@@ -10,6 +12,8 @@ import pytest
 
 # Lines that ran while modules were imported.
 IMPORT = "import"
+# A test that takes longer comes after those that don't: most breaks are noticed without it.
+SLOW_S = 1.0
 
 
 class Recorder:
@@ -19,6 +23,9 @@ class Recorder:
         self.measured = measured
         self.seconds: dict[str, float] = {}
         self.fixtures: dict[str, list[str]] = {}
+        # Seconds that the fixtures of one test take, by test, and those that several share, by fixture.
+        self.own: dict[str, float] = {}
+        self.setup: dict[str, float] = {}
         self.now = IMPORT
 
     def _switch(self, context: str) -> str:
@@ -36,18 +43,35 @@ class Recorder:
             self._switch(IMPORT)
 
     @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: Any) -> Iterator[Any]:
-        if fixturedef.scope == "function":
-            return (yield)
-        before = self._switch(f"fixture {fixturedef.argname}")
+    def pytest_fixture_setup(self, fixturedef: Any, request: Any) -> Iterator[Any]:
+        watch = _Watch()
+        shared = fixturedef.scope != "function"
+        before = self._switch(f"fixture {fixturedef.argname}") if shared else self.now
         try:
             return (yield)
         finally:
-            self._switch(before)
+            took = watch.seconds()
+            if shared:
+                self.setup[fixturedef.argname] = max(took, self.setup.get(fixturedef.argname, 0))
+                self._switch(before)
+            else:
+                self.own[request.node.nodeid] = self.own.get(request.node.nodeid, 0) + took
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" and report.passed:
-            self.seconds[report.nodeid] = report.duration
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        watch = _Watch()
+        yield  # what fails here is no test of the code as it is
+        self.seconds[item.nodeid] = watch.seconds() + self.own.get(item.nodeid, 0)
+
+
+class _Watch:
+    """Measures seconds, less what a busy machine adds: processor time, or a part of the time that passed meanwhile."""
+
+    def __init__(self) -> None:
+        self._passed, self._used = perf_counter(), sum(os.times()[:4])
+
+    def seconds(self) -> float:
+        return max(sum(os.times()[:4]) - self._used, (perf_counter() - self._passed) / 3)
 
 
 def record(paths: list[str], tests: list[str], to: Path) -> None:
@@ -59,11 +83,12 @@ def record(paths: list[str], tests: list[str], to: Path) -> None:
     pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests], plugins=[recorder])
     measured.stop()
     data = measured.get_data()
-    found: dict[str, Any] = {"seconds": {}, "fixtures": {}, "lines": {}}
+    found: dict[str, Any] = {"seconds": {}, "fixtures": {}, "setup": {}, "lines": {}}
     if to.exists():
         found = json.loads(to.read_text())
     found["seconds"] |= recorder.seconds
     found["fixtures"] |= recorder.fixtures
+    found["setup"] |= recorder.setup
     for path in data.measured_files():
         lines = found["lines"].setdefault(str(Path(path).relative_to(Path.cwd())), {})
         for line, contexts in data.contexts_by_lineno(path).items():
@@ -77,9 +102,11 @@ class CoverageMap:
     def __init__(self, path: Path) -> None:
         found = json.loads(path.read_text())
         self.seconds: dict[str, float] = found["seconds"]
+        self._setup: dict[str, float] = found["setup"]
+        self._fixtures: dict[str, list[str]] = found["fixtures"]
         self._lines: dict[str, dict[str, list[str]]] = found["lines"]
         users: dict[str, set[str]] = {}
-        for test, fixtures in found["fixtures"].items():
+        for test, fixtures in self._fixtures.items():
             for name in fixtures:
                 users.setdefault(f"fixture {name}", set()).add(test)
         self._users = users
@@ -91,18 +118,36 @@ class CoverageMap:
                     self._width[context] = self._width.get(context, 0) + 1
 
     def tests(self, path: str, lines: Iterable[int], budget: float) -> list[str]:
-        """The tests that run one of these lines, the most specific first, until they take `budget` seconds."""
+        """The tests that run one of these lines, specific ones first, slow ones last, as `budget` seconds allow."""
         found = self._contexts(path, lines)
         if found <= {IMPORT}:  # a constant: whatever runs this file
             found = self._contexts(path, None) if found else set()
         tests = set().union(*(self._users.get(one, {one}) for one in found)) & self.seconds.keys()
         mirror = f"test_{Path(path).stem.strip('_')}.py"
+
+        def order(test: str) -> tuple[bool, bool, int, float, str]:
+            alone = self._cost(test, set())
+            return mirror not in test, alone > SLOW_S, self._width.get(test, 0), alone, test
+
         chosen: list[str] = []
-        for test in sorted(tests, key=lambda t: (mirror not in t, self._width.get(t, 0), self.seconds[t])):
-            if self.seconds[test] <= budget:
-                budget -= self.seconds[test]
+        made: set[str] = set()
+        # Of each file one after another: what runs a line that all tests run is noticed by those of one file.
+        turns: dict[str, int] = {}
+        turn_of: dict[str, int] = {}
+        for test in sorted(tests, key=order):
+            file = test.partition("::")[0]
+            turn_of[test] = turns[file] = turns.get(file, 0) + 1
+        for test in sorted(tests, key=lambda test: (*order(test)[:2], turn_of[test], *order(test)[2:])):
+            if (cost := self._cost(test, made)) <= budget:
+                budget -= cost
                 chosen.append(test)
+                made.update(self._fixtures.get(test, ()))
         return chosen
+
+    def _cost(self, test: str, made: set[str]) -> float:
+        """The seconds of a test and of the fixtures that it shares with others, less those that were made before it."""
+        shared = (self._setup.get(name, 0) for name in self._fixtures.get(test, ()) if name not in made)
+        return self.seconds[test] + sum(shared)
 
     def _contexts(self, path: str, lines: Iterable[int] | None) -> set[str]:
         known = self._lines.get(path, {})

@@ -20,7 +20,11 @@ _ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.LShift: ast.RShift, ast.RShift: ast.LShift, ast.BitAnd: ast.BitOr,
     ast.BitOr: ast.BitAnd, ast.BitXor: ast.BitOr, ast.MatMult: ast.Mult,
 }  # fmt: skip
-_UNSEEN_ARGUMENTS = {"strict", "encoding", "flush", "stacklevel"}
+# What a caller notices of them is a name in a debugger, the error of another break, or words to read.
+_UNSEEN_ARGUMENTS = {
+    *("strict", "encoding", "flush", "stacklevel", "thread_name_prefix"),
+    *("description", "examples", "help", "summary"),
+}
 _ANNOTATIONS = {"annotation", "returns", "type_comment", "decorator_list", "bases"}
 
 
@@ -78,6 +82,8 @@ def _places(tree: ast.Module) -> Iterator[tuple[ast.stmt, tuple[Any, str], int |
             for index, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
                 if not isinstance(node, ast.AST) or _is_for_the_reader(node):
                     continue
+                if isinstance(node, ast.keyword) and node.arg in _UNSEEN_ARGUMENTS:
+                    continue
                 within = node if isinstance(node, ast.stmt) else statement
                 if within is not None:
                     yield within, (parent, name), index, node
@@ -92,6 +98,8 @@ def _is_for_the_reader(node: ast.AST) -> bool:
         return True
     if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant | ast.Tuple):
         return all(name.id.isupper() for name in _names(node)) and _is_a_number(node.value)
+    if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+        return isinstance(node.value.func, ast.Name) and node.value.func.id in ("TypeVar", "NewType")
     if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
         return True
     return isinstance(node, ast.Import | ast.ImportFrom | ast.JoinedStr)
@@ -110,7 +118,10 @@ def _others(node: ast.AST) -> Iterator[ast.AST]:
     elif isinstance(node, ast.comprehension) and node.ifs:
         yield _with(node, ifs=[])
     elif isinstance(node, ast.Call):
-        if len(node.args) > 1:
+        # Numbers are read from bytes the highest first, unless something else is said.
+        if len(node.args) > 1 and not (
+            isinstance(last := node.args[-1], ast.Constant) and last.value == "big"
+        ):
             yield _with(node, args=node.args[:-1])
         for one in node.keywords:
             if one.arg not in _UNSEEN_ARGUMENTS:
@@ -201,6 +212,9 @@ def _lines(statement: ast.stmt, tree: ast.Module) -> tuple[int, ...]:
         wanted = {name.id for name in _names(statement)}
         used = {n.lineno for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in wanted}
         return (statement.lineno, *sorted(used - {statement.lineno}))
+    if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
+        # A default counts where the function runs.
+        return tuple(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
     body = getattr(statement, "body", None)
     end = (
         body[0].lineno - 1 if isinstance(body, list) and body else (statement.end_lineno or statement.lineno)

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import psutil
@@ -17,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api import _admission
 from api._observe import exposition
 from tests.commands import run
-from tests.conftest import Server, free_port
+from tests.conftest import Server, free_port, missing
 
 
 def scrape(port: int, key: str | None = None) -> dict[str, float]:
@@ -190,3 +191,58 @@ def test_a_number_of_workers_that_cannot_be_is_refused(value: str) -> None:
     result = run("serve", "--workers", value, environment={})
     assert result.returncode == 2
     assert "from 1 to 64" in result.stderr
+
+
+def ask(
+    registry: CollectorRegistry, key: str | None, path: str = "/metrics", **sent: str
+) -> tuple[str, dict[str, str], str]:
+    told: list[Any] = []
+    environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "QUERY_STRING": "", **sent}
+    body = b"".join(exposition.guarded(registry, key)(environ, lambda *given: told.append(given)))
+    ((status, headers),) = told
+    return status, dict(headers), body.decode()
+
+
+def test_the_metrics_are_at_one_path_and_anybody_may_read_them_where_there_is_no_key(
+    registry: CollectorRegistry,
+) -> None:
+    status, headers, body = ask(registry, None)
+    assert (status, headers["Content-Type"].split(";")[0]) == ("200 OK", "text/plain")
+    assert "purrdict_something_total 0.0" in body
+    assert ask(registry, None, HTTP_AUTHORIZATION="Bearer any")[0] == "200 OK"
+    for path in ("/", "/metrics/", "/other"):
+        nothing = ask(registry, None, path)
+        assert nothing == (
+            "404 Not Found",
+            {"Content-Type": "text/plain"},
+            "There is nothing here but /metrics.\n",
+        )
+
+
+@pytest.mark.parametrize(
+    "sent", ["", "Bearer", "Bearer ", "Bearer wrong", "right", "Bearer right ", "bearer right", "\u20ac"]
+)
+def test_a_wrong_key_is_told_what_is_missing(registry: CollectorRegistry, sent: str) -> None:
+    headers = {"Content-Type": "text/plain", "WWW-Authenticate": "Bearer"}
+    refused = ("401 Unauthorized", headers, "The metrics take METRICS_KEY as a bearer token.\n")
+    assert ask(registry, "right", HTTP_AUTHORIZATION=sent) == refused
+    assert ask(registry, "right") == refused
+    assert ask(registry, "right", "/other", HTTP_AUTHORIZATION=sent) == refused
+    assert ask(registry, "right", HTTP_AUTHORIZATION="Bearer right")[0] == "200 OK"
+
+
+def test_metrics_are_shown_on_ipv6_too_and_a_request_is_no_line_of_the_log(
+    registry: CollectorRegistry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        server = exposition.expose(registry, "::1", 0, None)
+    except OSError:
+        missing("this machine has no IPv6")
+    address = f"http://[::1]:{server.server_port}"
+    assert httpx.get(f"{address}/metrics", trust_env=False).status_code == 200
+    with socket.create_connection(("::1", server.server_port)) as rude:
+        rude.sendall(b"nonsense\r\n\r\n")
+        rude.recv(1000)
+    server.shutdown()
+    server.server_close()
+    assert capsys.readouterr() == ("", "")

@@ -3,13 +3,17 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api import _admission
+from api._observe.metrics import Metrics
+from api._requests import RequestMiddleware, RequestRecord
+from api._settings import SettingsError
 from tests.conftest import ROOT, InProcess, clean_environment, encode, free_port
 
 
@@ -161,3 +165,104 @@ def test_a_package_that_is_missing_is_a_sentence_with_the_command(setting: str, 
     assert f"error: {setting}: " in said
     assert "pip install -r requirements-operate.txt" in said
     assert "Traceback" not in said
+
+
+def test_nothing_observes_where_nobody_asked_for_it() -> None:
+    with InProcess() as app:
+        assert app.app.state.metrics is None
+        (middleware,) = [each for each in app.app.user_middleware if each.cls is RequestMiddleware]
+        assert middleware.kwargs["observers"] == []
+
+
+def test_metrics_without_their_package_stop_the_start_with_the_command(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    with pytest.raises(SettingsError, match=r"^METRICS_PORT: .*pip install -r requirements-operate\.txt$"):
+        InProcess(METRICS_PORT="9")
+
+
+def test_each_address_is_counted_by_its_route_and_the_page_and_the_documentation_as_one(
+    app: InProcess,
+) -> None:
+    routes = ("/", "/health", "/model/info", "/model/metadata.json", "/model/model.onnx")
+    for path in (*routes, "/docs", "/redoc", "/openapi.json", "/app.js"):
+        app.get(path)
+    app.head("/health")
+    found = {key[1:]: value for key, value in counts(app).items() if key[0] == "purrdict_requests_total"}
+    once = {("GET", path, "200"): 1.0 for path in routes}
+    assert found == {**once, ("HEAD", "/health", "200"): 1.0, ("GET", "page", "200"): 4.0}
+
+
+@pytest.mark.parametrize(
+    ("status", "record", "reason"),
+    [
+        (401, {}, "key"), (408, {}, "too_slow"), (413, {}, "too_large"), (400, {}, "unreadable"), (422, {}, "no_photo"),
+        (503, {"refused": "photos_waiting"}, "photos_waiting"), (413, {"refused": "bytes_held"}, "bytes_held"),
+        (200, {}, None), (404, {}, None),
+    ],
+)  # fmt: skip
+def test_what_a_request_was_refused_for_is_counted(
+    status: int, record: dict[str, str], reason: str | None
+) -> None:
+    registry = CollectorRegistry()
+    metrics = Metrics(registry, None)
+    scope = {"method": "POST", "route": SimpleNamespace(path="/predict/batch")}
+    metrics.began(RequestRecord("a"))
+    metrics.ended(scope, RequestRecord("a", bytes_in=20_000, **record), status, 1_500)  # type: ignore[arg-type]
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+    refused = {key[1]: value for key, value in found.items() if key[0] == "purrdict_refused_total"}
+    assert refused == ({reason: 1} if reason else {})
+    assert found["purrdict_request_seconds_sum", "/predict/batch"] == 1.5
+    assert found["purrdict_upload_bytes_sum",] == 20_000
+    assert found["purrdict_requests_in_flight",] == 0
+    # Other methods and other routes are no uploads.
+    for other in ({**scope, "method": "GET"}, {**scope, "route": SimpleNamespace(path="/health")}):
+        metrics.ended(other, RequestRecord("a", bytes_in=20_000), 413, 1)
+    assert registry.get_sample_value("purrdict_upload_bytes_count") == 1
+
+
+def test_a_card_without_figures_of_test_shows_none_and_every_label_begins_at_nothing() -> None:
+    model = SimpleNamespace(
+        version="7.0.0", labels=("cat", "dog"), metadata={"metrics": {"val": {"accuracy": 1}}}
+    )
+    registry = CollectorRegistry()
+    Metrics(registry, model)  # type: ignore[arg-type]
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+    assert not [key for key in found if key[0].startswith("purrdict_card")]
+    for label in ("cat", "dog"):
+        for recognized in ("true", "false"):
+            assert found["purrdict_predictions_total", "7.0.0", label, recognized] == 0
+            assert found["purrdict_confidence_count", "7.0.0", recognized] == 0
+    assert not [key for key in found if key[0].endswith("_created")], "they double the series"
+
+
+def test_a_card_tells_the_share_of_each_label_and_its_figures_under_standard_names() -> None:
+    figures = {
+        "accuracy": 0.9, "expected_calibration_error": 0.02, "wrongly_unrecognized": 0.01,
+        "neither_unrecognized": "unknown", "per_class": {"cat": {"photos": 30}, "dog": {"photos": 10}, "newt": {}},
+    }  # fmt: skip
+    model = SimpleNamespace(version="7.0.0", labels=("cat",), metadata={"metrics": {"test": figures}})
+    registry = CollectorRegistry()
+    Metrics(registry, model)  # type: ignore[arg-type]
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+    assert {key[2]: value for key, value in found.items() if key[0] == "purrdict_card"} == {
+        "accuracy": 0.9, "calibration_error": 0.02, "false_rejection_rate": 0.01,
+    }  # fmt: skip
+    shares = {key[2]: value for key, value in found.items() if key[0] == "purrdict_card_label_share"}
+    assert shares == {"cat": 0.75, "dog": 0.25, "newt": 0}
+    figures["per_class"] = {"cat": {"photos": 0}}
+    Metrics(again := CollectorRegistry(), model)  # type: ignore[arg-type]
+    assert again.get_sample_value("purrdict_card_label_share", {"version": "7.0.0", "label": "cat"}) == 0

@@ -2,6 +2,7 @@
 
 import struct
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -151,3 +152,142 @@ def test_a_header_that_is_cut_off_is_no_size() -> None:
         av1.read_sequence(header[:3])
     with pytest.raises(IndexError):
         av1.frame_pixels(av1.read_sequence(header), frame[:0])
+
+
+# --- headers with every option of the specification, written bit by bit
+
+# What fills the places that nobody asks about: read in the wrong place, it is another number.
+FILLING = "10" * 100
+
+
+def header(
+    *,
+    reduced: bool = False,
+    timing: str = "",
+    model: bool = False,
+    delays: bool = False,
+    points: tuple[int, ...] = (4,),
+    ids: bool = False,
+    ordered: bool = False,
+    screen: str = "1",
+    motion: str = "1",
+) -> bytes:
+    """A sequence header of 300 x 200 pixels at most, its sides in 10 and 9 bits.
+
+    Args:
+        timing: empty, "equal" where all frames are shown for the same time, or "each".
+        points: levels of the operating points; above 7 each has a tier, too.
+        screen, motion: "1" where each frame chooses, or "0" and the choice for all.
+    """  # fmt: skip
+    bits = "0000" + ("1" if reduced else "0")
+    if reduced:
+        bits += FILLING[:5]
+    else:
+        bits += "1" + FILLING[:64] if timing else "0"
+        if timing:
+            bits += "1" + "0001" + "101" if timing == "equal" else "0"
+            # 32 bits of a clock, then three lengths: of delays 7, of removal, of a time 11.
+            bits += f"1{6:05b}{FILLING[:32]}{3:05b}{10:05b}" if model else "0"
+        bits += "1" if delays else "0"
+        bits += f"{len(points) - 1:05b}"
+        for level in points:
+            bits += FILLING[:12] + f"{level:05b}" + ("1" if level > 7 else "")
+            bits += "1" + FILLING[:15] if model and timing else ""
+            bits += "1" + FILLING[:4] if delays else ""
+    bits += f"{9:04b}{8:04b}{299:010b}{199:09b}"
+    if not reduced:
+        bits += f"1{5:04b}{2:03b}" if ids else "0"  # numbers of 5 + 2 + 2 + 1 bits
+        bits += FILLING[:7] + ("1" + FILLING[:2] if ordered else "0") + screen
+        bits += motion if screen != "00" else ""
+        bits += f"{6:03b}" if ordered else ""
+    return bytes_of(bits + FILLING[: -len(bits) % 8])
+
+
+def picture(
+    kind: str = "key",
+    shown: bool = True,
+    own: bool = True,
+    *,
+    time_bits: int = 0,
+    screen: str = "1",
+    motion: str = "",
+    id_bits: int = 0,
+    order_bits: int = 0,
+) -> bytes:
+    """A frame header; with a size of its own it is 17 x 500."""  # fmt: skip
+    bits = "0" + {"key": "00", "inter": "01", "switch": "11"}[kind]
+    bits += "1" + FILLING[:time_bits] if shown else "0" + "1"
+    bits += "" if kind == "switch" or (kind == "key" and shown) else "0"
+    bits += "0" + screen + motion + FILLING[:id_bits]
+    bits += "" if kind == "switch" else ("1" if own else "0")
+    bits += FILLING[:order_bits] + f"{16:010b}{499:09b}"
+    return bytes_of(bits + FILLING[: -len(bits) % 8])
+
+
+WHOLE, OWN, ROOM = 300 * 200, 17 * 500, 1 << 19
+
+
+@pytest.mark.parametrize(
+    ("options", "frame"),
+    [
+        ({}, {"motion": "0"}),
+        ({}, {"screen": "0"}),
+        ({"points": (8, 7, 4)}, {"screen": "0"}),
+        ({"delays": True, "points": (4, 9)}, {"screen": "0"}),
+        ({"timing": "equal"}, {"screen": "0"}),
+        ({"timing": "each"}, {"screen": "0"}),
+        ({"screen": "00"}, {"screen": ""}),
+        ({"screen": "00", "ordered": True}, {"screen": "", "order_bits": 7}),
+        ({"screen": "01", "motion": "00", "ordered": True}, {"screen": "", "order_bits": 7}),
+        ({"screen": "01", "motion": "00"}, {"screen": ""}),
+        ({"screen": "01", "motion": "01"}, {"screen": ""}),
+        ({"screen": "01"}, {"screen": "", "motion": "1"}),
+        ({"motion": "01"}, {}),
+        ({"motion": "01"}, {"screen": "0"}),
+        ({"ids": True}, {"screen": "0", "id_bits": 10}),
+        ({"ordered": True}, {"screen": "0", "order_bits": 7}),
+        ({"ordered": True, "ids": True}, {"motion": "1", "id_bits": 10, "order_bits": 7}),
+    ],
+)
+def test_whatever_stands_before_it_the_size_is_read_where_it_is(
+    options: dict[str, Any], frame: dict[str, Any]
+) -> None:
+    sequence = av1.read_sequence(header(**options))
+    assert (sequence.pixels, sequence.width_bits, sequence.height_bits) == (WHOLE, 10, 9)
+    assert av1.frame_pixels(sequence, picture(**frame)) == OWN
+    assert av1.frame_pixels(sequence, picture(**frame, own=False)) == WHOLE
+
+
+def test_frames_with_a_clock_of_their_own_count_as_the_greatest_that_they_have_room_for() -> None:
+    for timing, time_bits in (("each", 11), ("equal", 0)):
+        sequence = av1.read_sequence(header(timing=timing, model=True, delays=True, points=(4, 12)))
+        assert (sequence.pixels, sequence.decoder_model, sequence.time_bits) == (WHOLE, True, time_bits)
+        own, same = (picture(own=own, screen="0", time_bits=time_bits) for own in (True, False))
+        assert (av1.frame_pixels(sequence, own), av1.frame_pixels(sequence, same)) == (ROOM, WHOLE)
+
+
+@pytest.mark.parametrize(("kind", "shown"), [("inter", True), ("inter", False), ("key", False)])
+def test_what_no_decoder_begins_with_may_say_that_it_is_as_its_sequence(kind: str, shown: bool) -> None:
+    sequence = av1.read_sequence(header(ids=True))
+    own, same = (picture(kind, shown, own, screen="0", id_bits=10) for own in (True, False))
+    assert (av1.frame_pixels(sequence, own), av1.frame_pixels(sequence, same)) == (ROOM, WHOLE)
+
+
+def test_a_frame_to_switch_at_always_has_a_size_of_its_own() -> None:
+    sequence = av1.read_sequence(header())
+    assert av1.frame_pixels(sequence, picture("switch", screen="0")) == ROOM
+    assert av1.frame_pixels(sequence, picture("switch", False, screen="0")) == ROOM
+
+
+def test_the_frame_of_a_still_picture_with_a_short_header_is_as_large_as_that_says() -> None:
+    sequence = av1.read_sequence(header(reduced=True))
+    assert (sequence.reduced, sequence.pixels) == (True, WHOLE)
+    assert av1.frame_pixels(sequence, b"") == WHOLE
+
+
+def test_a_header_ends_with_the_last_bit_that_is_asked_for() -> None:
+    bits = bits_of(header(reduced=True))[: 5 + 5 + 8 + 19]
+    short = bytes_of(bits.rjust(40, "0"))
+    assert av1._Bits(short).take(40) == int(bits, 2)
+    with pytest.raises(IndexError, match="AV1 is cut off"):
+        av1._Bits(short).take(41)

@@ -105,6 +105,8 @@ def test_pieces_may_lie_inside_the_box_for_data() -> None:
     # Only the lowest four bits say how: the others are reserved.
     assert locations(1, (4, 4, 4, 0), (1, 0xFFF1, 2, [(10, 5)]), inside=50) == inside
     assert locations(1, (4, 4, 4, 0), (1, 0, 2, [(10, 5)]), inside=50) == [(1, [FILE[12:17]])]
+    # The first version of the box cannot say so.
+    assert locations(0, (4, 4, 4, 0), (1, 1, 2, [(10, 5)]), inside=50) == [(1, [FILE[12:17]])]
 
 
 def test_a_piece_without_a_length_goes_to_the_end_of_the_file() -> None:

@@ -242,3 +242,13 @@ def test_a_photo_whose_note_on_its_turn_is_missing_is_upright(grey: Image.Image)
     for data in (encode(grey, "JPEG"), encode(grey, "JPEG", exif=exif)):
         with Image.open(io.BytesIO(data)) as image:
             assert room._orientation(image) == 1
+
+
+def test_what_is_decoded_whole_may_have_fewer_pixels_than_a_jpeg(cat: Image.Image) -> None:
+    small = cat.resize((10, 10))
+    assert decode(encode(small, "JPEG"), SIZE, max_pixels=100).width == 10
+    assert decode(encode(small, "PNG"), SIZE, max_pixels=160).width == 10
+    for kind, most in (("JPEG", 99), ("PNG", 159), ("PNG", 100)):
+        with pytest.raises(ImageError) as caught:
+            decode(encode(small, kind), SIZE, max_pixels=most)
+        assert caught.value.status == 413

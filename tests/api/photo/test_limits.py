@@ -71,6 +71,7 @@ def test_a_marker_without_a_length_hides_nothing(alone: bytes) -> None:
 def test_a_jpeg_that_ends_before_its_picture_is_left_to_the_decoder() -> None:
     large = frame(0xC2, 65_000, 65_000) + scan()
     assert jpeg(END, large) is None
+    assert jpeg(END + b"\0\2", large, scan() * 2) is None
     assert jpeg(large[:6]) is None
 
 

@@ -38,6 +38,7 @@ def test_a_jpeg_without_its_end_gets_one_and_a_second_version_repeats_its_scan()
 
 def test_half_an_end_marker_is_replaced() -> None:
     assert with_end(HEAD + b"pixels\xff") == with_end(HEAD + b"pixels")
+    assert with_end(HEAD + b"~~\xff") == (HEAD + b"~~" + END, HEAD + b"~~~~" + END)
 
 
 @pytest.mark.parametrize("fill", [b"\0", bytes(700)])

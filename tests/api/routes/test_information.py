@@ -1,11 +1,14 @@
 """GET / /health /model/info /docs /redoc: what the old service's clients and today's browsers find."""
 
+import hashlib
 import re
 
 import httpx
 import pytest
 
-from tests.conftest import ROOT
+from api._photo.formats import READABLE
+from api._routes.info import API_VERSION
+from tests.conftest import ROOT, InProcess
 
 
 def test_the_root_answers_programs_in_json_and_browsers_with_the_page(client: httpx.Client) -> None:
@@ -16,13 +19,29 @@ def test_the_root_answers_programs_in_json_and_browsers_with_the_page(client: ht
     to_browser = client.get("/", headers={"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"})
     assert to_browser.headers["Content-Type"].startswith("text/html")
     assert "<title>" in to_browser.text
-    assert "Accept" in to_program.headers["Vary"]
-    assert "Accept" in to_browser.headers["Vary"]
+    for response in (to_program, to_browser):
+        assert "Accept" in [name.strip() for name in response.headers["Vary"].split(",")]
 
 
 def test_every_endpoint_that_the_root_names_exists(client: httpx.Client) -> None:
     for path in client.get("/").json()["endpoints"].values():
         assert client.get(path).status_code in (200, 405), path
+
+
+def test_the_root_names_what_there_is(client: httpx.Client) -> None:
+    api = {
+        "health": "/health",
+        "predict": "/predict",
+        "predict_batch": "/predict/batch",
+        "model_info": "/model/info",
+    }
+    documentation = {"docs": "/docs", "redoc": "/redoc", "openapi": "/openapi.json"}
+    assert client.get("/").json()["endpoints"] == api | documentation
+    with InProcess(ENABLE_DOCS="no", FEEDBACK_URL="/feedback", WRITER_URL="https://writer.example/") as app:
+        services = {"feedback": "/feedback", "writer": "https://writer.example/"}
+        assert app.get("/").json()["endpoints"] == api | services
+    with InProcess(ROOT_PATH="/prod") as app:
+        assert app.get("/prod/").json()["endpoints"]["docs"] == "/prod/docs"
 
 
 def test_health_is_healthy(client: httpx.Client) -> None:
@@ -71,6 +90,66 @@ def test_every_operation_documents_its_errors_and_every_field_has_an_example(cli
         for field, description in model.get("properties", {}).items():
             documented = {"description", "examples", "default", "items", "$ref", "anyOf"} & set(description)
             assert documented, f"{name}.{field} says nothing"
+
+
+def test_the_documentation_shows_what_to_send_and_an_example_of_each_error(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    photo = {"type": "string", "format": "binary"}
+    photos = {"type": "array", "items": photo, "minItems": 1, "maxItems": 32}
+    for path, name, field in (("/predict", "file", photo), ("/predict/batch", "files", photos)):
+        operation = paths[path]["post"]
+        content = operation["requestBody"]["content"]
+        form = {"type": "object", "required": [name], "properties": {name: field}}
+        assert content.pop("multipart/form-data") == {"schema": form}
+        raw = {f"image/{kind.lower()}": {"schema": photo} for kind in READABLE}
+        assert content == (raw if path == "/predict" else {})
+        for status in ("400", "408", "413", "422", "503"):
+            response = operation["responses"][status]
+            told = response["content"]["application/json"]
+            assert told["schema"] == {"$ref": "#/components/schemas/Error"}
+            assert told["example"]["detail"].endswith(".")
+            assert response["description"].endswith(".")
+        assert operation["tags"] == ["prediction"]
+        assert "401" not in operation["responses"]
+    for path in ("/", "/health", "/model/info"):
+        assert paths[path]["get"]["tags"] == ["information"]
+        assert paths[path]["get"]["summary"]
+    assert set(paths) == {"/", "/health", "/model/info", "/predict", "/predict/batch"}
+    assert paths["/health"]["get"]["responses"]["503"]["content"]["application/json"]["schema"][
+        "$ref"
+    ].endswith("/Health")
+    with InProcess(API_KEYS="right") as app:
+        locked = app.get("/openapi.json").json()["paths"]["/predict"]["post"]
+    assert locked["responses"]["401"]["content"]["application/json"]["example"] == {
+        "detail": "The API key is wrong."
+    }
+    assert locked["security"] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
+
+
+def test_the_documentation_is_of_this_service_under_its_licence(client: httpx.Client) -> None:
+    told = client.get("/openapi.json").json()["info"]
+    assert (told["title"], told["version"]) == ("Purrdict", API_VERSION)
+    assert told["license"] == {"name": "MIT", "identifier": "MIT"}
+
+
+def test_the_model_that_runs_can_be_fetched_and_need_not_be_fetched_twice(client: httpx.Client) -> None:
+    published = client.get("/model/info").json()["metadata"]
+    digest = published["weights"]["sha256"]
+    for path, kind, tag, coding in (
+        ("/model/metadata.json", "application/json", f'"{digest}-metadata"', "gzip"),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}"', "identity"),
+        ("/model/model.onnx", "application/octet-stream", f'"{digest}-gzip"', "gzip"),
+    ):
+        takes = {"Accept-Encoding": coding}
+        response = client.get(path, headers=takes)
+        assert response.headers["Content-Type"] == kind
+        assert (response.headers["ETag"], response.headers["Cache-Control"]) == (tag, "no-cache")
+        again = client.get(path, headers={**takes, "If-None-Match": tag})
+        assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", tag)
+        assert again.headers["Cache-Control"] == "no-cache"
+        assert client.get(path, headers={**takes, "If-None-Match": '"another"'}).status_code == 200
+    assert client.get("/model/metadata.json").json() == published
+    assert hashlib.sha256(client.get("/model/model.onnx").content).hexdigest() == digest
 
 
 def test_a_wrong_path_or_method_is_a_sentence_not_a_crash(client: httpx.Client) -> None:

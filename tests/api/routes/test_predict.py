@@ -67,6 +67,7 @@ def test_a_batch_answers_each_photo_in_order_and_an_error_spoils_no_other(
     assert [result.get("status", 200) for result in results] == [200, 400, 200, 400]
     alone = client.post("/predict", files={"file": cat_jpeg}).json()
     assert results[0]["probabilities"] == pytest.approx(alone["probabilities"], abs=2e-3)
+    assert not any({"heatmap", "heatmaps"} & result.keys() for result in results), "nobody asked for them"
     assert "empty" in results[1]["detail"]
 
 

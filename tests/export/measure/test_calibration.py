@@ -7,6 +7,8 @@ import pytest
 
 from export.measure import calibration
 
+NEEDS_NO_BODY = True
+
 
 def overconfident(count: int, by: float) -> tuple[np.ndarray, np.ndarray]:
     """Logits whose softmax is right about its own doubt, then multiplied."""

@@ -10,6 +10,8 @@ from export.errors import ExportError
 from export.publish import changelog, compare
 from export.publish.honesty import LEAST_REJECTED, figures_of, problems
 
+NEEDS_NO_BODY = True
+
 
 def metadata(**changes: Any) -> dict[str, Any]:
     figures = {
@@ -83,6 +85,12 @@ def test_a_version_has_a_line_with_its_figures_and_where_they_come_from() -> Non
     assert changelog.line(noted).endswith("; lite0. More dogs.")
     six = published(labels=[f"l{number}" for number in range(6)])
     assert "l0, l1, l2, l3, l4, l5;" in changelog.line(six)
+
+
+def test_the_line_leaves_out_what_was_not_measured() -> None:
+    described = published()
+    del described["metrics"]["test"]["neither_unrecognized"]
+    assert changelog.line(described) == "- **1.2.0** (2026-11-26): cat, dog; 90.0% on test; lite0."
 
 
 @pytest.mark.parametrize(("name", "where"), [("val", "on val"), ("cross_validation", "in cross-validation")])

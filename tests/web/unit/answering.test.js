@@ -67,3 +67,16 @@ test("where neither can answer it is the server's reason that is told", async ()
 test("who chose the server gets the server's answer or none", async () => {
   assert.equal(await kindOf(ask({ there: fails("down"), mayStandIn: () => false })), "down");
 });
+
+test("who cancels stops the server's request, too", async () => {
+  const one = item();
+  const asked = ask({ there: never, slowAfter: 10_000, mayStandIn: () => true }, one);
+  one.abort.abort();
+  assert.equal(await kindOf(asked), "cancelled");
+});
+
+test("this device is not even asked where the server answers in time", async () => {
+  const asked = [];
+  await ask({ here: async () => asked.push(1) });
+  assert.deepEqual(asked, []);
+});

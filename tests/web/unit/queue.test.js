@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { AT_ONCE, Queue } from "../../../web/queue.js";
+import { AT_ONCE, Queue, isDone } from "../../../web/queue.js";
 import { Problem } from "../../../web/lib/problem.js";
 
 /** Promises that are settled by hand, by name. */
@@ -124,4 +124,58 @@ test("what is under way when everything is cleared is stopped, so that nothing m
   assert.deepEqual(signals.map(({ aborted }) => aborted), [false, false]);
   queue.clear();
   assert.deepEqual(signals.map(({ aborted }) => aborted), [true, true]);
+});
+
+test("an item is done when it is answered or failed, and not before", () => {
+  assert.deepEqual(["waiting", "busy", "answered", "failed"].map((state) => isDone({ state })), [false, false, true, true]);
+});
+
+test("a new queue is empty, and each choice has a number of its own, counted up", async () => {
+  const { queue } = queueOf(async () => ({ answer: 1 }));
+  assert.deepEqual(queue.items, []);
+  const [first] = queue.add(files("a"), "api");
+  const [second, third] = queue.add([{ name: "b" }, {}], "browser");
+  assert.deepEqual([first.drop, second.drop, third.drop], [1, 2, 2]);
+  assert.deepEqual([first.name, third.name, third.where], ["a", "photo", "browser"]);
+});
+
+test("what is done cannot be cancelled any more", async () => {
+  const { queue, finished } = queueOf(async () => ({ answer: 1 }));
+  const [item] = queue.add(files("a"), "api");
+  await settle();
+  queue.cancel(item);
+  assert.deepEqual([item.state, finished], ["answered", ["a answered"]]);
+});
+
+test("every change of an item is told, and its end once", async () => {
+  const told = [];
+  const { queue, finished } = queueOf(async () => ({ answer: 1 }), { changed: ({ state, photo }) => told.push(`${state}${photo ? " read" : ""}`) });
+  const [item] = queue.add(files("a"), "api");
+  await settle();
+  assert.deepEqual(told, ["busy", "busy read", "answered read"]);
+  assert.equal(item.abort, undefined);
+  queue.retry([item], "api");
+  await settle();
+  assert.deepEqual(told.slice(3), ["waiting read", "busy read", "busy read", "answered read"], "a photo that was read is not read again");
+  assert.deepEqual(finished, ["a answered", "a answered"]);
+});
+
+test("a photo that is cancelled while it is read is not asked about", async () => {
+  const asked = [];
+  const { waiting, wait } = held();
+  const { queue } = queueOf(async ({ name }) => asked.push(name), { read: ({ name }) => wait(name) });
+  const [item, next] = queue.add(files("a", "b"), "api");
+  await settle();
+  queue.cancel(item);
+  waiting.get("a").resolve({});
+  await settle();
+  assert.deepEqual([item.state, item.problem.kind, asked], ["failed", "cancelled", []]);
+  waiting.get("b").reject(new Problem("unreadable"));
+  await settle();
+  assert.equal(next.problem.kind, "unreadable");
+  assert.equal(queue.add(files("c"), "api")[0].state, "busy", "one that cannot be read does not keep the next one waiting");
+  await settle();
+  waiting.get("c").resolve({});
+  await settle();
+  assert.deepEqual(asked, ["c"]);
 });
