@@ -50,15 +50,16 @@ function joined(chunks, bytes) {
   return whole.buffer;
 }
 
-/** Adds up the progress of several downloads. */
-export function together(progress) {
+/** Adds up the progress of `count` downloads, and tells nothing before all of them are known: a total would be too small. */
+export function together(count, progress) {
   const files = new Map();
   const sum = (index) => [...files.values()].reduce((total, file) => total + file[index], 0);
+  const note = (name, file) => {
+    files.set(name, file);
+    if (files.size === count) progress(sum(0), sum(1));
+  };
   return (name, expected) => {
-    files.set(name, [0, expected]);
-    return (...file) => {
-      files.set(name, file);
-      progress(sum(0), sum(1));
-    };
+    note(name, [0, expected]);
+    return (...file) => note(name, file);
   };
 }

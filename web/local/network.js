@@ -16,6 +16,8 @@ const PAGE = new URL("..", import.meta.url);
 /** For the progress bar: the sizes as it is downloaded, until the server has told, and unpacked. */
 const REDUCED = { file: "vendor/onnxruntime-web/ort-wasm-simd-threaded.reduced.wasm.gz", bytes: 1_137_392, unpacked: 5_185_773 };
 const WHOLE = { file: "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz", bytes: 3_659_927, unpacked: 14_239_897, whole: true };
+/** So much of a model is on the way, until the server has told: numbers of eight bits pack to three quarters. */
+const PACKED = 0.77;
 /** What is remembered: the SHA-256 of the model that needs the whole runtime. */
 const NEEDS_WHOLE = "runtime";
 /** An API that answers nothing at all must not hold up what can be said without it. */
@@ -89,7 +91,7 @@ export class LocalNetwork {
   }
 
   async #started({ file, bytes, unpacked: size, whole = false }, { api, timeout, weights: kept }, progress) {
-    const part = together(progress);
+    const part = together(2, progress);
     const stop = new AbortController();
     const engine = new Engine(whole);
     // Where the runtime is is known: it comes, and starts, while the model is asked for and on its way.
@@ -102,7 +104,7 @@ export class LocalNetwork {
       const { weights } = description;
       const beside = base === new URL("model/", PAGE).href;
       const url = new URL((beside && kept) || weights.file, base);
-      const model = download(url, weights.bytes, part("weights", weights.bytes), stop.signal).then((data) => checked(data, weights));
+      const model = download(url, weights.bytes, part("weights", weights.bytes * PACKED), stop.signal).then((data) => checked(data, weights));
       const [, data] = await Promise.all([runtime, model]);
       await engine.ask("load", { weights: data, description }, [data]);
       this.#engine = engine;
