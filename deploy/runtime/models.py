@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     for name, weights, size in models():
         (folder / f"{name}.onnx").write_bytes(weights)
-        (folder / f"{name}.size").write_text(str(size))
+        (folder / f"{name}.size").write_text(str(size), encoding="utf-8")
         print(name)
     return 0
 
@@ -47,7 +47,7 @@ def models() -> Iterator[tuple[str, bytes, int]]:
         yield (
             path.parent.name,
             path.read_bytes(),
-            json.loads(path.with_name("metadata.json").read_text())["input_size"],
+            json.loads(path.with_name("metadata.json").read_text(encoding="utf-8"))["input_size"],
         )
     body = load(BODIES / BODY)
     for classes in CLASSES:
