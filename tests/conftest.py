@@ -33,17 +33,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With `--dist loadgroup` the tests of a file share a process, for its fixtures, and so do all that train."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    training = ROOT / "tests/export"
-    for item in items:
-        group = training if training in item.path.parents else item.path
-        item.add_marker(pytest.mark.xdist_group(group.relative_to(ROOT).as_posix()))
-
-
 def missing(reason: str) -> NoReturn:
     """Skips the test with the reason on a developer's machine; fails it in CI, where nothing may be missing."""
     if os.environ.get("CI") == "true" or os.environ.get("PURRDICT_REQUIRE_ALL") == "1":

@@ -35,9 +35,10 @@ export function answering({ there, here, trouble, mayStandIn, slowAfter = SLOW_H
     const limit = new AbortController();
     item.abort.signal.addEventListener("abort", () => limit.abort());
     const server = there(item, limit.signal);
+    const slow = Symbol("slow");
+    let timer;
     try {
-      const slow = Symbol("slow");
-      const first = await Promise.race([server, after(slowAfter, slow)]);
+      const first = await Promise.race([server, new Promise((resolve) => (timer = setTimeout(resolve, slowAfter, slow)))]);
       if (first !== slow) return first;
       const local = here(item).then((answer) => ({ ...answer, instead: "slow" }));
       return await Promise.any([server, local]);
@@ -48,8 +49,7 @@ export function answering({ there, here, trouble, mayStandIn, slowAfter = SLOW_H
     } finally {
       // Whoever was slower need not go on.
       limit.abort();
+      clearTimeout(timer);
     }
   };
 }
-
-const after = (milliseconds, value) => new Promise((resolve) => setTimeout(resolve, milliseconds, value));

@@ -85,7 +85,7 @@ def test_the_site_holds_the_page_the_published_model_and_the_address_of_the_api(
     result = write_site(site, "--api", "https://purrdict.example/")
     assert result.returncode == 0, result.stderr
     config = json.loads((site / "config.json").read_text())
-    published = {"api": "https://purrdict.example", "offline": True}
+    published = {"api": "https://purrdict.example", "offline": True, "weights": "model.onnx.gz"}
     assert config == {**json.loads((ROOT / "web/config.json").read_text()), **published}
     listed = json.loads((site / "files.json").read_text())["files"]
     assert {"index.html", "config.json", "model/model.onnx"} <= set(listed)
