@@ -39,7 +39,7 @@ TOOLS = [
 # Command → the install steps, and what it runs.
 COMMANDS = {
     "serve": ([LOCKED], ["-m", "api", "serve"]),
-    # The tests of a file stay in one process, for their fixtures. Not loadgroup: pytest 9.2 hides its groups from xdist 3.8.
+    # A file stays in one process, for its fixtures. Not loadgroup: pytest 9.2 hides the groups from pytest-xdist 3.8.
     "test": ([OPERATED, TOOLS], ["-m", "pytest", "--numprocesses", "auto", "--dist", "loadfile"]),
     # -P: otherwise a folder called export in the working directory would be imported instead.
     "train": ([LOCKED, TRAINING], ["-P", "-m", "export", "train", "--publish"]),
