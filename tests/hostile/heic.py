@@ -71,8 +71,7 @@ class Heic:
     primary: int = 1
 
     def build(self) -> bytes:
-        ends = list(itertools.accumulate(len(item.payload) for item in self.items))
-        places = [0, *ends[:-1]]
+        *places, _ = itertools.accumulate((len(item.payload) for item in self.items), initial=0)
         entries = b"".join(
             full(b"infe", struct.pack(">HH4s", number, 0, item.kind), b"\0", version=2)
             for number, item in enumerate(self.items, 1)

@@ -35,6 +35,15 @@ def counts(app: InProcess) -> dict[tuple[str, ...], float]:
     }
 
 
+def samples(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
+    """The same of a registry alone, its labels in the order that they were declared in."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in registry.collect()
+        for sample in family.samples
+    }
+
+
 def test_a_photo_is_counted_by_route_stage_label_version_and_confidence(
     app: InProcess, cat_jpeg: bytes
 ) -> None:
@@ -210,11 +219,7 @@ def test_what_a_request_was_refused_for_is_counted(
     scope = {"method": "POST", "route": SimpleNamespace(path="/predict/batch")}
     metrics.began(RequestRecord("a"))
     metrics.ended(scope, RequestRecord("a", bytes_in=20_000, **record), status, 1_500)  # type: ignore[arg-type]
-    found = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in registry.collect()
-        for sample in family.samples
-    }
+    found = samples(registry)
     refused = {key[1]: value for key, value in found.items() if key[0] == "purrdict_refused_total"}
     assert refused == ({reason: 1} if reason else {})
     assert found["purrdict_request_seconds_sum", "/predict/batch"] == 1.5
@@ -232,11 +237,7 @@ def test_a_card_without_figures_of_test_shows_none_and_every_label_begins_at_not
     )
     registry = CollectorRegistry()
     Metrics(registry, model)  # type: ignore[arg-type]
-    found = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in registry.collect()
-        for sample in family.samples
-    }
+    found = samples(registry)
     assert not [key for key in found if key[0].startswith("purrdict_card")]
     for label in ("cat", "dog"):
         for recognized in ("true", "false"):
@@ -253,11 +254,7 @@ def test_a_card_tells_the_share_of_each_label_and_its_figures_under_standard_nam
     model = SimpleNamespace(version="7.0.0", labels=("cat",), metadata={"metrics": {"test": figures}})
     registry = CollectorRegistry()
     Metrics(registry, model)  # type: ignore[arg-type]
-    found = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in registry.collect()
-        for sample in family.samples
-    }
+    found = samples(registry)
     assert {key[2]: value for key, value in found.items() if key[0] == "purrdict_card"} == {
         "accuracy": 0.9, "calibration_error": 0.02, "false_rejection_rate": 0.01,
     }  # fmt: skip
