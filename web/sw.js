@@ -30,7 +30,7 @@ addEventListener("fetch", (event) => {
     return;
   }
   // A newer version is being fetched: it must come from the server.
-  if (request.cache === "no-cache" && request.destination === "") return;
+  if (["no-cache", "reload"].includes(request.cache) && request.destination === "") return;
   // These say what is new, or are the server's own.
   if (path === "files.json" || path === "health" || path === "sw.js") return;
   event.respondWith(served(request, path, clientId, resultingClientId));
