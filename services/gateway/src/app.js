@@ -43,6 +43,12 @@ export async function build(settings, { stream } = {}) {
   app.decorate("metrics", counters);
   const traces = await tracing(settings);
 
+  // While it ends, a connection lasts as long as the answer that it waits for: kept alive it would hold the end up.
+  let ending = false;
+  app.addHook("preClose", async () => { ending = true; });
+  app.addHook("onSend", async (_request, reply) => {
+    if (ending) reply.header("connection", "close");
+  });
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     addCors(settings.allowedOrigins, request, reply);
@@ -51,6 +57,8 @@ export async function build(settings, { stream } = {}) {
     reply.raw.once("close", () => {
       const status = answered(request, reply, counters, trace);
       traces?.end(request, status);
+      // A stream whose headers had been sent when the end began.
+      if (ending) setImmediate(() => app.server.closeIdleConnections());
     });
   });
   app.setErrorHandler((error, request, reply) => {

@@ -219,24 +219,32 @@ test("clients that vanish leave no place taken", async (t) => {
   await eventually(async () => (await fetch(`${url}/predict`, { method: "POST", body: "x" })).status === 200, "the next is let in");
 });
 
-test("told to end, it answers what it has and takes nothing new", async (t) => {
+/** A gateway that is told to end while its service answers: whole answers, or the rest of streams that have begun. */
+async function ended(t, begun) {
   let release;
   const api = await service(t, (request, response) => {
     // Somebody new may still be let in before the signal arrives: that is not the request that waits.
-    if (request.url === "/predict") release = () => response.end("answered");
-    else response.end();
+    if (request.url !== "/predict") return response.end();
+    if (begun) response.write("answ");
+    release = () => response.end(begun ? "ered" : "answered");
   });
   const port = await freePort();
   const running = await program(t, process.execPath, ["services/gateway/src/main.js"], { PORT: String(port), API_URL: api.url }, /"listening"/);
   const answer = fetch(`http://127.0.0.1:${port}/predict`, { method: "POST", body: "x" });
-  await eventually(() => release, "the service has the request");
+  await (begun ? answer : eventually(() => release, "the service has the request"));
   running.child.kill("SIGTERM");
   await eventually(() => fetch(`http://127.0.0.1:${port}/`).then(() => false, () => true), "nobody new is let in");
   release();
+  const released = Date.now();
+  if (!begun) assert.equal((await answer).headers.get("connection"), "close");
   assert.equal(await (await answer).text(), "answered");
   const [code] = await running.exit;
   assert.equal(code, 0);
-});
+  assert.ok(Date.now() - released < 5_000, "a connection that is kept alive does not hold the end up");
+}
+
+test("told to end, it answers what it has and takes nothing new", (t) => ended(t, false));
+test("told to end, it lets a stream end first", (t) => ended(t, true));
 
 test("a wrong setting ends the start with one line", async (t) => {
   const { spawnSync } = await import("node:child_process");
