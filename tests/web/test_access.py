@@ -18,9 +18,7 @@ SETTLED = "document.getAnimations().every(({ playState }) => playState !== 'runn
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_axe_finds_nothing_on_a_light_or_a_dark_page(
-    world: World, visit: Visit, axe: str, name: str
-) -> None:
+def test_axe_finds_nothing_on_a_light_or_a_dark_page(world: World, visit: Visit, axe: str, name: str) -> None:
     page = STATES[name](world, lambda url, **_: visit(url, faults=ANYTHING))
     page.wait_for_timeout(300)
     page.evaluate(axe)

@@ -50,8 +50,8 @@ class World:
     def __exit__(self, *failure: Any) -> None:
         self._stack.close()
 
-    def api(self, **settings: str) -> LocalServer:
-        """A server of its own with these settings, in a thread: a process of its own takes five times as long to start."""
+    def api(self, **settings: Any) -> LocalServer:
+        """A server of its own with these settings, in a thread: a process takes five times as long to start."""
         return self._stack.enter_context(conftest.serving(**settings))
 
     @functools.cached_property
