@@ -1,6 +1,8 @@
 """The network in the browser: the same file, the same answers, and no photo leaves."""
 
 import base64
+import json
+import os
 import re
 from typing import Any
 
@@ -171,6 +173,25 @@ def test_a_batch_is_answered_in_the_browser(world: World, visit: Visit) -> None:
     choose(page, *[upload(f"{i}.jpg", photo) for i in range(4)], wait="")
     page.wait_for_selector("#batch-json")
     assert page.locator('#batch-tiles .tile[data-state="answered"]').count() == 4
+
+
+def test_many_photos_are_answered_by_several_networks_and_all_of_them_say_the_same(
+    world: World, visit: Visit
+) -> None:
+    page = ready(visit(world.server.url))
+    workers: list[str] = []
+    page.on("worker", lambda worker: workers.append(worker.url))
+    answer_here(page)
+    photos = [(ROOT / "web" / "samples" / f"{name}.jpg").read_bytes() for name in ("chelsea", "shepherd")]
+    choose(page, *[upload(f"{i}.jpg", photos[i % 2]) for i in range(40)], wait="")
+    page.wait_for_selector("#batch-json", timeout=60_000)
+    networks = sum(url.endswith("local/worker.js") for url in workers)
+    assert min(2, os.cpu_count() or 1) <= networks <= min(4, os.cpu_count() or 1)
+    with page.expect_download() as download:
+        page.locator("#batch-json").click()
+    answers = json.loads(download.value.path().read_text(encoding="utf-8"))
+    said = [{json.dumps(answer["probabilities"]) for answer in answers[i::2]} for i in (0, 1)]
+    assert [len(answers), *map(len, said)] == [40, 1, 1]
 
 
 def test_a_photo_of_neither_is_told_in_the_browser_too(world: World, visit: Visit) -> None:
