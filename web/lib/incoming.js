@@ -41,11 +41,20 @@ const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, r
 
 /** The web addresses in a text, one a line or a word, as what can be asked about. */
 export function addressesIn(text) {
-  const words = text.split(/\s+/).filter((word) => /^https?:\/\/\S+$/i.test(word));
+  const words = text.split(/\s+/).filter((word) => /^https?:\/\/\S+$/i.test(word) && URL.canParse(word));
   return [...new Set(words)].map((url) => ({ url, name: nameOf(url) }));
 }
 
-const nameOf = (url) => decodeURIComponent(new URL(url).pathname.split("/").pop() || new URL(url).host);
+function nameOf(url) {
+  const { pathname, host } = new URL(url);
+  const name = pathname.split("/").pop() || host;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    // A percent sign that stands for itself.
+    return name;
+  }
+}
 
 /** Fetches a picture from its address, by this browser: nobody else hears of it. @throws {Problem} urlRefused, urlMissing, urlNoPhoto */
 export async function fetchPhoto(url) {
