@@ -61,7 +61,7 @@ export async function fetchPhoto(url) {
   const { host } = new URL(url);
   let response;
   try {
-    response = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
+    response = await fetch(url, { credentials: "omit" });
   } catch {
     throw new Problem(globalThis.navigator?.onLine === false ? "offline" : "urlRefused", { host });
   }
