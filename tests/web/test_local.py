@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import re
+import shutil
 from typing import Any
 
 import numpy as np
@@ -192,6 +193,28 @@ def test_many_photos_are_answered_by_several_networks_and_all_of_them_say_the_sa
     answers = json.loads(download.value.path().read_text(encoding="utf-8"))
     said = [{json.dumps(answer["probabilities"]) for answer in answers[i::2]} for i in (0, 1)]
     assert [len(answers), *map(len, said)] == [40, 1, 1]
+
+
+def test_of_one_batch_all_answers_come_from_one_model(world: World, visit: Visit) -> None:
+    url = world.site(model=MODEL)
+    model = world.pages[max(world.pages)] / "model"
+    for file in model.iterdir():
+        # What has changed just now browsers ask for again.
+        os.utime(file)
+    page = visit(url, faults=NETWORK_ERRORS)
+    photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
+    choose(page, upload("first.jpg", photo))
+    # Another one is published while the page is open: networks that start now would find it.
+    with page.expect_response(lambda response: response.url.endswith("model.onnx")) as fetched:
+        for file in (MODEL / "versions" / "1.0.0").iterdir():
+            shutil.copy(file, model)
+        choose(page, *[upload(f"{i}.jpg", photo) for i in range(40)], wait="")
+    assert fetched.value.ok
+    page.wait_for_selector("#batch-json", timeout=60_000)
+    with page.expect_download() as download:
+        page.locator("#batch-json").click()
+    answers = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert {answer["model_version"] for answer in answers} == {(MODEL / "latest").read_text().strip()}
 
 
 def test_a_photo_of_neither_is_told_in_the_browser_too(world: World, visit: Visit) -> None:
