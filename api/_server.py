@@ -66,7 +66,7 @@ class TimeoutProtocol(HttpToolsProtocol):
     # The answer is complete; the connection ends when the client has stopped sending.
     _lingering = False
     # Bytes of a request that came after its answer.
-    _late = 0
+    _late: int
     _reading: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
 
@@ -114,9 +114,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             return
         if self._state is _Reading.HEADERS or self._head or (self._state is _Reading.NOTHING and answered):
             self._limit_reading(HEADER_TIMEOUT_S)
-        elif answered:
-            self._limit_reading(LINGER_S)
-        else:
+        elif not answered:
             # The service itself limits the time of an upload that it still wants.
             self._stop_reading()
 
@@ -158,7 +156,8 @@ class TimeoutProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP, and all that follows it on this connection."""
         unfinished = self.cycle is not None and not self.cycle.response_complete
-        if self._lingering or (unfinished and self.cycle.response_started):
+        # Answers that are due, or under way, come first; after the refusal nothing could be written any more.
+        if self._lingering or self.pipeline or (unfinished and self.cycle.response_started):
             self.transport.close()
             return
         if unfinished:
@@ -169,7 +168,6 @@ class TimeoutProtocol(HttpToolsProtocol):
         head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
         self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self._state, self._head = _Reading.REFUSE, b""
-        self.pipeline.clear()
         self.flow.resume_reading()
         self._linger()
 
