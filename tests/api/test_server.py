@@ -235,7 +235,9 @@ def test_trailers_are_counted_from_the_body_on(wire: Wire) -> None:
 def test_a_wish_for_another_protocol_is_taken_out_of_the_headers_and_of_nothing_else(
     wire: Wire, wish: bytes
 ) -> None:
-    head = b"POST /at-once HTTP/1.1\r\nX-Upgrade: a\r\nConnection: Upgrade\r\n%s\r\nContent-Length: 18\r\n\r\n"
+    head = (
+        b"POST /at-once HTTP/1.1\r\nX-Upgrade: a\r\nConnection: Upgrade\r\n%s\r\nContent-Length: 18\r\n\r\n"
+    )
     wire.send(head % wish + b"\r\nUpgrade: body\r\n\r\n" + GET)
     assert wire.statuses == [b"200", b"200"]
     assert b"x-upgrade=a" in wire.received
@@ -417,7 +419,9 @@ def test_a_refusal_does_not_overtake_the_answers_that_are_due(wire: Wire) -> Non
 
 
 def test_a_client_that_is_refused_is_read_on_even_if_it_was_faster_than_the_service(wire: Wire) -> None:
-    wire.send(b"POST /wait HTTP/1.1\r\n" + CHUNKS + b"%x\r\n" % 100_000 + bytes(100_000) + b"\r\nno chunk\r\n")
+    wire.send(
+        b"POST /wait HTTP/1.1\r\n" + CHUNKS + b"%x\r\n" % 100_000 + bytes(100_000) + b"\r\nno chunk\r\n"
+    )
     assert wire.statuses == [b"400"]
     assert not wire.paused
 
