@@ -31,9 +31,9 @@ _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
     ".wasm": "application/wasm",
-    ".gz": "application/gzip",
-    ".br": "application/octet-stream",
 }
+# What lies packed and goes out as it lies; by its name it would pass for what is in it.
+_PACKED = {".gz": "application/gzip", ".br": "application/octet-stream"}
 _NOT_SERVED = ("node_modules", "package.json", "package-lock.json")
 _TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".md"}
 # Kept compressed, and served as what it is: clients that take brotli get two thirds of the bytes.
@@ -107,6 +107,8 @@ class Page:
         response = await self._files.get_response(name, request.scope)
         # Browsers keep a copy and ask each time whether it is still the newest (ETag, 304).
         response.headers.update(_CACHE)
+        if media_type := _PACKED.get(Path(name).suffix):
+            response.headers["Content-Type"] = media_type
         return response
 
     async def _runtime(self, request: Request) -> Response:
@@ -114,10 +116,8 @@ class Page:
         accepted = request.headers.get("accept-encoding", "")
         suffix, encoding = (".br", "br") if "br" in _codings(accepted) else (".gz", "gzip")
         response = await self._files.get_response(_RUNTIME + suffix, request.scope)
-        media_type = mimetypes.guess_type(_RUNTIME)[0] or "application/wasm"
-        response.headers.update(
-            {**_CACHE, "Content-Type": media_type, "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
-        )
+        headers = {"Content-Type": _TYPES[".wasm"], "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
+        response.headers.update({**_CACHE, **headers})
         return response
 
     def _read(self, name: str) -> _Text:
