@@ -2,7 +2,6 @@
 
 import io
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from PIL import Image
 from api._classifier import Classifier, Prediction
 from api._commands import predict
 from tests.commands import run
-from tests.conftest import ROOT, clean_environment
 
 
 def test_the_command_line_answers_as_the_service_does(
@@ -22,15 +20,7 @@ def test_the_command_line_answers_as_the_service_does(
 ) -> None:
     photo = tmp_path / "chelsea.jpg"
     photo.write_bytes(cat_jpeg)
-    result = subprocess.run(
-        [sys.executable, "-m", "api", "predict", "--json", photo],
-        cwd=ROOT,
-        env=clean_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    result = run("predict", "--json", photo)
     assert (result.returncode, result.stderr) == (0, "")
     answer = json.loads(result.stdout)
     served = client.post("/predict", files={"file": cat_jpeg}).json()
@@ -105,6 +95,12 @@ def test_the_table_has_its_answers_below_each_other_and_says_where_it_doubts(
         f"{tmp_path}/b.txt      error  The file is empty. Send a photo.",
     ]
     assert (result.returncode, result.stderr) == (1, "")
+
+
+def test_the_version_of_the_settings_is_the_one_that_answers(cat_jpeg: bytes, tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").write_bytes(cat_jpeg)
+    result = run("predict", "--json", tmp_path / "cat.jpg", MODEL_VERSION="0.2.0")
+    assert json.loads(result.stdout)["model_version"] == "0.2.0"
 
 
 def test_a_label_is_written_as_people_write_it_and_a_long_one_moves_its_own_figure_alone() -> None:
