@@ -14,6 +14,7 @@ import api._classifier
 from api._commands import serve
 from api._commands.output import CommandError
 from api._server import TimeoutProtocol
+from api._settings import read_settings
 from tests.commands import run
 from tests.conftest import InProcess, free_port, serving
 
@@ -71,6 +72,11 @@ def test_one_process_serves_the_app_and_several_import_it_each(served: Served) -
         run("serve", "--port", str(free_port()), "--workers", str(workers))
         assert served.app is expected or served.app == expected == "api.index:app"
         assert served.options["workers"] == workers
+
+
+def test_the_tunnel_leads_to_one_process(served: Served) -> None:
+    serve.serve("127.0.0.1", free_port(), read_settings({}))
+    assert served.options["workers"] == 1
 
 
 def test_nothing_is_started_with_the_server_unless_traces_are_on(
