@@ -80,7 +80,9 @@ def test_a_pause_of_hours_leaves_a_rate(clock: Clock) -> None:
     clock.now += 1
     assert shown.line() == "1 photos, 1 %, 0 photos/s, 8 days 6 h left"
     shown.add(1, 0, 1)
-    assert shown.line() == "2 photos, 2 %, 1 photos/s, 98 s left", "what was before it does not count any more"
+    assert shown.line() == "2 photos, 2 %, 1 photos/s, 98 s left", (
+        "what was before it does not count any more"
+    )
 
 
 def test_many_photos_at_once_are_remembered_as_one_step(clock: Clock) -> None:

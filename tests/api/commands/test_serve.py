@@ -82,10 +82,12 @@ def test_the_tunnel_leads_to_one_process(served: Served) -> None:
 def test_nothing_is_started_with_the_server_unless_traces_are_on(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "_prepare_tracing", lambda: None)
+    prepared: list[bool] = []
+    monkeypatch.setattr(serve, "_prepare_tracing", lambda: prepared.append(True))
     for value, lifespan in (("false", "off"), ("true", "on")):
         run("serve", "--port", str(free_port()), FASTAPI_OTEL_AUTO_CONFIGURE=value)
         assert served.options["lifespan"] == lifespan
+        assert bool(prepared) == (value == "true")
 
 
 @pytest.mark.parametrize(
@@ -159,11 +161,12 @@ def test_metrics_of_several_processes_are_added_up_by_their_parent(
     assert "\npurrdict_workers 1.0\n" in text, "one has not begun yet"
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_metrics_without_their_package_stop_the_start_with_how_to_install_it(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, monkeypatch: pytest.MonkeyPatch, workers: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "api._observe", None)
-    result = run("serve", "--port", str(free_port()), METRICS_PORT=str(free_port()))
+    result = run("serve", "--port", str(free_port()), "--workers", workers, METRICS_PORT=str(free_port()))
     assert result.returncode == 2
     assert result.stderr.startswith("error: METRICS_PORT: ")
     assert "pip install -r requirements-operate.txt" in result.stderr

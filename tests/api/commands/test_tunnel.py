@@ -74,6 +74,17 @@ def test_it_says_the_public_address_and_closes_the_tunnel_when_the_server_ends(s
     assert session.calls == [("127.0.0.1:8123", TOKEN), ("127.0.0.1", 8123), URL]
 
 
+def test_what_the_server_was_about_to_write_is_written_before_it_leaves(session: Session) -> None:
+    def serving() -> int:
+        sys.stdout.write("the last ")
+        sys.stderr.write("the last error")
+        return 0
+
+    session.serving = serving
+    session.closing = lambda: sys.stdout.write("word\n")
+    assert session.run() == (0, f"public   {URL}\nthe last word\ntunnel closed\n", "the last error")
+
+
 def test_the_port_is_that_of_the_settings_unless_one_is_named(session: Session) -> None:
     session.run()
     assert session.calls[:2] == [("127.0.0.1:8000", TOKEN), ("127.0.0.1", 8000)]
