@@ -93,9 +93,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             end = data.find(b"\r\n\r\n")
             self._head = b"" if end >= 0 else data
             if end >= 0:
-                if _UPGRADE.search(data, 0, end):
-                    data = _UPGRADE.sub(b"", data[:end]) + data[end:]
-                super().data_received(data)
+                super().data_received(_UPGRADE.sub(b"", data[:end]) + data[end:])
             else:
                 self._unset_keepalive_if_required()
         else:
@@ -135,16 +133,11 @@ class TimeoutProtocol(HttpToolsProtocol):
                 self.transport.write_eof()
 
     def on_response_complete(self) -> None:
-        if not self._lingering:
-            super().on_response_complete()
-            if self._state is _Reading.BODY and self._answered():
-                # Not idle: the client may stall for longer than uvicorn lets a connection be idle.
-                self._unset_keepalive_if_required()
-                self._limit_reading(LINGER_S)
-            return
-        self.server_state.total_requests += 1
-        # Paused when the client was faster than the service.
-        self.flow.resume_reading()
+        super().on_response_complete()
+        if self._state is _Reading.BODY and self._answered():
+            # Not idle: the client may stall for longer than uvicorn lets a connection be idle.
+            self._unset_keepalive_if_required()
+            self._limit_reading(LINGER_S)
 
     def shutdown(self) -> None:
         """The server is about to end."""
@@ -190,8 +183,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._untold = 0
-        if not self._lingering:
-            super().on_body(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._untold = 0

@@ -37,9 +37,11 @@ class Wire:
     def __init__(self) -> None:
         self.loop = Clock()
         self.finish = asyncio.Event()
+        self.asked: list[str] = []
         self.told: list[str] = []
         self.received = b""
         self.ended = self.closed = self.aborted = self.paused = False
+        self.closings = 0
         self.state = ServerState()
         config = uvicorn.Config(
             self._app, http=TimeoutProtocol, interface="asgi3", lifespan="off", log_config=None
@@ -50,9 +52,12 @@ class Wire:
         self.protocol.connection_made(transport)
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
-        body = b"".join(name + b"=" + value + b"\n" for name, value in scope["headers"])
-        start = {"type": "http.response.start", "status": 200}
-        start["headers"] = [(b"content-length", b"%d" % len(body)), (b"path", scope["raw_path"])]
+        self.asked.append(scope["path"])
+        start = {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"transfer-encoding", b"chunked")],
+        }
         if scope["path"] == "/begin":
             await send(start)
         if scope["path"] != "/at-once":
@@ -64,6 +69,7 @@ class Wire:
                 await self.finish.wait()
         if scope["path"] != "/begin":
             await send(start)
+        body = b"".join(name + b"=" + value + b"\n" for name, value in scope["headers"])
         await send({"type": "http.response.body", "body": body})
 
     # What the client does.
@@ -101,6 +107,7 @@ class Wire:
         self.ended = True
 
     def close(self) -> None:
+        self.closings += 1
         if not self.closed:
             self.closed = True
             self.loop.call_soon(self.protocol.connection_lost, None)
@@ -184,6 +191,12 @@ def test_empty_lines_are_no_way_to_keep_a_connection(wire: Wire) -> None:
     assert closes_after(wire, HEADER_TIMEOUT_S - 8)
 
 
+def test_empty_lines_before_a_request_are_passed_over(wire: Wire) -> None:
+    wire.send(b"\r\n\r\n" + GET)
+    wire.send(b"\r\n" + GET)
+    assert wire.statuses == [b"200", b"200"]
+
+
 def test_while_the_service_thinks_the_client_has_all_time(wire: Wire) -> None:
     wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
     wire.wait(1000)
@@ -231,6 +244,41 @@ def test_trailers_are_counted_from_the_body_on(wire: Wire) -> None:
     assert wire.statuses == [b"400"]
 
 
+def test_a_client_that_asks_whether_its_body_is_wanted_is_told_so_where_it_is(wire: Wire) -> None:
+    wire.send(b"POST /read HTTP/1.1\r\nExpect: 100-continue\r\n" + UPLOAD)
+    assert wire.statuses == [b"100"]
+    wire.send(bytes(1000))
+    assert wire.statuses == [b"100", b"200"]
+    wire.send(b"POST /at-once HTTP/1.1\r\nExpect: 100-continue\r\n" + UPLOAD)
+    assert wire.statuses == [b"100", b"200", b"200"]
+
+
+def test_the_trailers_of_one_request_do_not_count_for_the_headers_of_the_next(wire: Wire) -> None:
+    long = b"X-Long: " + b"a" * (MAX_HEAD_BYTES // 2 + 1000) + b"\r\n"
+    wire.send(b"POST /read HTTP/1.1\r\n" + CHUNKS + b"1\r\na\r\n0\r\n")
+    wire.send(long)
+    wire.send(b"\r\n")
+    wire.send(b"GET /at-once HTTP/1.1\r\nHost: a\r\n")
+    wire.send(long)
+    wire.send(b"\r\n")
+    assert wire.statuses == [b"200", b"200"]
+
+
+@pytest.mark.parametrize("before", [b"", b"1\r\na\r\n"])
+def test_between_two_pieces_of_a_body_too_so_much_may_come_and_no_byte_more(
+    wire: Wire, before: bytes
+) -> None:
+    wire.send(b"POST /read HTTP/1.1\r\n" + CHUNKS)
+    if before:
+        wire.send(before[:4])
+        wire.send(before[4:] + b"1;" + b"a" * (MAX_HEAD_BYTES - 4))
+    else:
+        wire.send(b"1;" + b"a" * (MAX_HEAD_BYTES - 2))
+    assert wire.statuses == []
+    wire.send(b"a")
+    assert wire.statuses == [b"400"]
+
+
 @pytest.mark.parametrize("wish", [b"Upgrade: h2c", b"upgrade : websocket", b"UPGRADE:\th2c"])
 def test_a_wish_for_another_protocol_is_taken_out_of_the_headers_and_of_nothing_else(
     wire: Wire, wish: bytes
@@ -270,9 +318,10 @@ def test_it_gets_no_more_time_for_sending_slowly(refused: Wire) -> None:
 def test_it_is_let_go_as_soon_as_it_has_sent_all(refused: Wire) -> None:
     refused.send(bytes(994))
     assert not refused.closed
-    refused.send(bytes(1) + GET)
+    refused.send(bytes(1) + GET + b"POST /read HTTP/1.1\r\nContent-Length: 1\r\n\r\na" + GET)
     assert refused.closed
     assert refused.statuses == [b"200"]
+    assert refused.asked == ["/at-once"], "what follows is not even asked"
 
 
 def test_it_is_let_go_when_it_sends_more_than_anyone_would_hear(
@@ -295,6 +344,25 @@ def test_it_is_let_go_when_what_it_sends_is_no_http(wire: Wire) -> None:
 def test_it_is_let_go_when_the_server_ends(refused: Wire) -> None:
     refused.protocol.shutdown()
     assert refused.closed
+
+
+def test_a_server_that_ends_first_gives_the_answer_that_is_due(wire: Wire) -> None:
+    wire.send(b"GET /wait HTTP/1.1\r\nHost: a\r\n\r\n")
+    wire.protocol.shutdown()
+    assert not wire.closed
+    wire.finish.set()
+    wire.settle()
+    assert wire.statuses == [b"200"]
+    assert b"connection: close" in wire.received
+    assert wire.closed
+
+
+def test_a_server_that_ends_waits_for_nobody_whose_upload_was_refused(wire: Wire) -> None:
+    wire.send(b"POST /read HTTP/1.1\r\n" + CHUNKS)
+    wire.send(b"no chunk\r\n")
+    assert wire.statuses == [b"400"]
+    wire.protocol.shutdown()
+    assert wire.closed
 
 
 def test_a_large_piece_of_its_body_is_no_reason_to_let_go(refused: Wire) -> None:
@@ -459,11 +527,26 @@ def test_a_client_that_reads_on_gets_its_answer_and_all_its_time_anew(unread: Wi
     assert unread.statuses == [b"200"]
 
 
+def test_a_client_that_stops_reading_once_more_is_cut_off_then(unread: Wire) -> None:
+    unread.wait(1)
+    unread.protocol.resume_writing()
+    unread.wait(WRITE_TIMEOUT_S)
+    unread.protocol.pause_writing()
+    unread.wait(WRITE_TIMEOUT_S - A_MOMENT)
+    assert not unread.aborted
+    unread.wait(2 * A_MOMENT)
+    assert unread.aborted
+
+
 @pytest.mark.parametrize("said", [b"", b"GET /", b"POST /wait HTTP/1.1\r\n" + UPLOAD])
-def test_a_connection_that_is_gone_leaves_nothing_to_be_done_later(wire: Wire, said: bytes) -> None:
-    wire.send(said)
-    wire.protocol.pause_writing()
-    wire.close()
-    wire.wait(2 * WRITE_TIMEOUT_S)
-    assert not wire.aborted
-    assert wire.state.connections == set()
+def test_a_connection_that_is_gone_leaves_nothing_to_be_done_later(said: bytes) -> None:
+    for full in (False, True):
+        wire = Wire()
+        wire.send(said)
+        if full:
+            wire.protocol.pause_writing()
+        wire.close()
+        wire.wait(2 * WRITE_TIMEOUT_S)
+        assert not wire.aborted
+        assert wire.closings == 2, "this test, and uvicorn where it hears that it is gone"
+        assert wire.state.connections == set()

@@ -16,7 +16,7 @@ from api._commands.output import CommandError
 from api._server import TimeoutProtocol
 from api._settings import read_settings
 from tests.commands import run
-from tests.conftest import InProcess, free_port, serving
+from tests.conftest import InProcess, free_port, require, serving
 
 Meanwhile = Callable[[], Any]
 
@@ -125,12 +125,18 @@ def test_the_server_beneath_writes_no_lines_of_its_own(capfd: pytest.CaptureFixt
 # --- metrics -------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def measured() -> None:
+    """The package is imported before a test names a folder for several processes: it decides by that for good."""
+    require("prometheus_client.values")
+
+
 def scrape(port: int) -> str:
     return httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
 
 
 def test_metrics_are_answered_on_a_port_of_their_own_while_it_serves_and_no_longer(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, measured: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = free_port()
     with InProcess(METRICS_PORT=str(port)) as app:
@@ -145,7 +151,7 @@ def test_metrics_are_answered_on_a_port_of_their_own_while_it_serves_and_no_long
 
 
 def test_metrics_of_several_processes_are_added_up_by_their_parent(
-    served: Served, monkeypatch: pytest.MonkeyPatch
+    served: Served, measured: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Child:
         def __init__(self, pid: int | None) -> None:
