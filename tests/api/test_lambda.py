@@ -43,11 +43,14 @@ def rest_api(resource: str, public: str, **parameters: str) -> Event:
         (rest_api("/{proxy+}", "/base/health", proxy="health"), "/base/health", "/base", "/health"),
         (rest_api("/{proxy+}", "/base/health/", proxy="health"), "/base/health/", "/base", "/health/"),
         (rest_api("/{proxy+}", "/health/health", proxy="health"), "/health/health", "/health", "/health"),
+        (rest_api("/{proxy+}", "/base/a~", proxy="a~"), "/base/a~", "/base", "/a~"),
         (rest_api("/", "/base/"), "/base/", "/base", "/"),
+        (rest_api("/", "/base~/"), "/base~/", "/base~", "/"),
         (rest_api("/", "/base"), "/base", "/base", ""),
         # What is not as expected is left as it is.
         (rest_api("/{proxy+}", "/prod/health"), "/health", "/prod", "/health"),
         (rest_api("/{proxy+}", "/another", proxy="health"), "/health", "", "/health"),
+        (rest_api("/{proxy+}", "/prod/a/proxy"), "/a/proxy", "/prod", "/a/proxy"),
         (rest_api("/predict", "/prod/health"), "/health", "/prod", "/health"),
         ({"resource": "/{proxy+}", "pathParameters": {"proxy": "health"}}, "/health", "", "/health"),
         # A load balancer puts nothing in front, nor does CloudFront, which has no context.
@@ -64,8 +67,26 @@ def test_what_stands_in_front_of_the_path_is_told_from_the_path(
     assert _split(event, path) == (root, own)
 
 
-def test_a_start_is_not_repeated_at_every_invocation() -> None:
+def test_the_app_is_asked_and_not_started_at_every_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
     require("mangum")
-    from api._lambda import handler
+    from api import _lambda
 
-    assert handler.lifespan == "off"
+    asked: list[tuple[str, str, str]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append((scope["type"], scope["root_path"], scope["path"]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(_lambda, "app", app)
+    context = {"stage": "prod", "http": {"method": "GET", "path": "/prod/health", "sourceIp": "203.0.113.7"}}
+    event = {
+        "version": "2.0",
+        "rawPath": "/prod/health",
+        "rawQueryString": "",
+        "headers": {},
+        "requestContext": context,
+    }
+    nothing: Any = None
+    assert _lambda.handler({**event, "requestContext": context}, nothing)["statusCode"] == 204
+    assert asked == [("http", "/prod", "/prod/health")]

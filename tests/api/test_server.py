@@ -30,8 +30,8 @@ class Clock(asyncio.SelectorEventLoop):
 class Wire:
     """A connection to an app: its client's side, and the transport of the protocol's side.
 
-    The app answers /at-once with the headers that it got and reads no body; /read when it has read the body; /begin
-    begins an answer and goes on when `finish` is set; anything else when `finish` is set.
+    The app answers with the headers that it got: /at-once without reading the body, /read when it has read the body,
+    /late when `finish` is set, /begin by halves, before and after both, and anything else after both.
     """
 
     def __init__(self) -> None:
@@ -60,13 +60,13 @@ class Wire:
         }
         if scope["path"] == "/begin":
             await send(start)
-        if scope["path"] != "/at-once":
+        if scope["path"] not in ("/at-once", "/late"):
             message = {"more_body": True}
             while message.get("more_body"):
                 message = await receive()
                 self.told.append(message["type"])
-            if scope["path"] != "/read":
-                await self.finish.wait()
+        if scope["path"] not in ("/at-once", "/read"):
+            await self.finish.wait()
         if scope["path"] != "/begin":
             await send(start)
         body = b"".join(name + b"=" + value + b"\n" for name, value in scope["headers"])
@@ -355,6 +355,18 @@ def test_a_server_that_ends_first_gives_the_answer_that_is_due(wire: Wire) -> No
     assert wire.statuses == [b"200"]
     assert b"connection: close" in wire.received
     assert wire.closed
+
+
+def test_a_server_that_ends_answers_nothing_behind_the_answer_that_is_due(wire: Wire) -> None:
+    wire.send(b"POST /late HTTP/1.1\r\n" + UPLOAD)
+    wire.protocol.shutdown()
+    wire.finish.set()
+    wire.settle()
+    assert wire.statuses == [b"200"]
+    assert not wire.closed, "the client is still sending"
+    wire.send(bytes(1000) + GET + b"POST /read HTTP/1.1\r\nContent-Length: 1\r\n\r\na" + GET)
+    assert wire.closed
+    assert wire.asked == ["/late"]
 
 
 def test_a_server_that_ends_waits_for_nobody_whose_upload_was_refused(wire: Wire) -> None:

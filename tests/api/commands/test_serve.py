@@ -72,6 +72,7 @@ def test_one_process_serves_the_app_and_several_import_it_each(served: Served) -
         run("serve", "--port", str(free_port()), "--workers", str(workers))
         assert served.app is expected or served.app == expected == "api.index:app"
         assert served.options["workers"] == workers
+        assert served.options.items() >= serve.uvicorn_options().items()
 
 
 def test_the_tunnel_leads_to_one_process(served: Served) -> None:
@@ -144,7 +145,8 @@ def test_metrics_are_answered_on_a_port_of_their_own_while_it_serves_and_no_long
         served.meanwhile = lambda: scrape(port)
         result = run("serve", "--port", str(free_port()), METRICS_PORT=str(port))
     assert result.returncode == 0
-    assert "purrdict_" in served.seen
+    assert "purrdict_model_info" in served.seen
+    assert "purrdict_workers" not in served.seen
     assert "process_resident_memory_bytes" in served.seen
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=0.2)

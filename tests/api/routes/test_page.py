@@ -5,15 +5,18 @@ import hashlib
 import json
 import mimetypes
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Route
 
-from api._routes import page
+from api._routes import info, page
 from api._routes.page import Page
 from api._security import CSP_PAGE
 from api._service import UnavailableError
@@ -150,6 +153,22 @@ def test_the_runtime_is_what_it_is_however_it_is_packed(
     assert again.status_code == 304
 
 
+def test_a_client_that_names_no_coding_gets_its_files(site: httpx.Client) -> None:
+    for name, coding in (("app.js", None), (RUNTIME, "gzip")):
+        request = site.build_request("HEAD", f"/{name}")
+        del request.headers["Accept-Encoding"]
+        answer = site.send(request)
+        assert (answer.status_code, answer.headers.get("Content-Encoding")) == (200, coding)
+
+
+def test_a_file_is_packed_to_the_same_bytes_in_every_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = []
+    for moment in (1.0e9, 1.7e9):
+        monkeypatch.setattr(time, "time", lambda moment=moment: moment)
+        packed.append(page._Text.of(b"the same").packed)
+    assert packed[0] == packed[1]
+
+
 def test_any_of_the_versions_that_a_client_has_is_known(site: httpx.Client) -> None:
     plain = {"Accept-Encoding": "identity"}
     tag = site.get("/app.js", headers=plain).headers["ETag"]
@@ -209,6 +228,18 @@ def test_the_model_is_listed_where_there_is_one(folder: Path) -> None:
         files = serving(folder, api.app.state.service).get("/files.json").json()["files"]
         for name in ("model/metadata.json", "model/model.onnx"):
             assert files[name] == entry(api.get(f"/{name}").content)
+
+
+def test_a_model_whose_words_are_not_english_is_listed_as_it_is_served(folder: Path) -> None:
+    metadata = {"labels": ["Mücke", "кот"], "weights": {"sha256": "0" * 64}}
+    model = SimpleNamespace(metadata=metadata, weights=b"weights")
+    service = SimpleNamespace(ready=lambda: SimpleNamespace(model=model))
+    app = Starlette(routes=[*Page(folder).routes(), Route("/model/metadata.json", info.metadata)])
+    app.state.service = service
+    with httpx.Client(transport=AppTransport(app), base_url="http://purrdict.test") as client:
+        files = client.get("/files.json").json()["files"]
+        assert files["model/metadata.json"] == entry(client.get("/model/metadata.json").content)
+    assert files["model/model.onnx"] == {"bytes": 7, "sha256": "0" * 64}
 
 
 def test_the_configuration_says_that_the_page_may_be_kept_and_keeps_what_it_said(site: httpx.Client) -> None:
