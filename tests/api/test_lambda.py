@@ -1,5 +1,8 @@
 """Which part of an event's path is the stage or the base path that API Gateway puts in front, and which the app's."""
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -67,6 +70,18 @@ def test_what_stands_in_front_of_the_path_is_told_from_the_path(
     assert _split(event, path) == (root, own)
 
 
+@contextlib.contextmanager
+def loop_of_this_thread() -> Iterator[None]:
+    """Mangum takes the loop of the thread, which is there in a new process, and gone after any `asyncio.run`."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
 def test_the_app_is_asked_and_not_started_at_every_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
     require("mangum")
     from api import _lambda
@@ -80,13 +95,9 @@ def test_the_app_is_asked_and_not_started_at_every_invocation(monkeypatch: pytes
 
     monkeypatch.setattr(_lambda, "app", app)
     context = {"stage": "prod", "http": {"method": "GET", "path": "/prod/health", "sourceIp": "203.0.113.7"}}
-    event = {
-        "version": "2.0",
-        "rawPath": "/prod/health",
-        "rawQueryString": "",
-        "headers": {},
-        "requestContext": context,
-    }
+    event = {"version": "2.0", "rawPath": "/prod/health", "rawQueryString": "", "headers": {}}
     nothing: Any = None
-    assert _lambda.handler({**event, "requestContext": context}, nothing)["statusCode"] == 204
+    with loop_of_this_thread():
+        answer = _lambda.handler({**event, "requestContext": context}, nothing)
+    assert answer["statusCode"] == 204
     assert asked == [("http", "/prod", "/prod/health")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -237,3 +239,20 @@ def test_all_photos_are_learned_from_however_many_are_copied_at_a_time(
     parts = heads.fit_views(views, targets[own], negatives, 2)
     assert parts.weights == pytest.approx(whole.weights)
     assert parts.bias == pytest.approx(whole.bias)
+
+
+def test_of_two_labels_alone_one_is_measured_against_the_other() -> None:
+    features = np.array([[1.0, 0.0], [2.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]])
+    head = heads.fit(features, np.array([0, 0, 1, 1]), 2)
+    assert (head.weights[0].tolist(), head.bias[0]) == ([0.0, 0.0], 0.0)
+    assert head.weights[1][0] < 0
+    assert head.bias[1] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_fit_that_is_cut_short_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "MAX_STEPS", 1)
+    features, targets = clouds(20, 2)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        heads.fit(features, targets, 2)
+    assert said == []
