@@ -101,3 +101,4 @@ def test_the_app_is_asked_and_not_started_at_every_invocation(monkeypatch: pytes
         answer = _lambda.handler({**event, "requestContext": context}, nothing)
     assert answer["statusCode"] == 204
     assert asked == [("http", "/prod", "/prod/health")]
+    assert _lambda.handler.lifespan == "off"

@@ -219,6 +219,9 @@ def test_of_a_class_the_photos_that_are_nearest_to_others_say_how_near_is_near()
     classes = np.zeros(4, np.int64)
     assert heads.show_a_class(negatives, photos, classes).tolist() == [True, False, False, False]
     assert heads.show_a_class(negatives, photos, classes, 0.0).tolist() == [True] * 4
+    # The direction counts, however small the features are; what has none is like nothing.
+    assert heads.show_a_class(negatives / 1000, photos / 100, classes).tolist() == [True, False, False, False]
+    assert heads.show_a_class(np.zeros((1, 2)), photos, classes).tolist() == [False]
 
 
 def test_a_kind_is_left_out_from_the_share_on_and_no_earlier() -> None:
@@ -239,6 +242,14 @@ def test_all_photos_are_learned_from_however_many_are_copied_at_a_time(
     parts = heads.fit_views(views, targets[own], negatives, 2)
     assert parts.weights == pytest.approx(whole.weights)
     assert parts.bias == pytest.approx(whole.bias)
+    rows, wanted = (
+        np.concatenate([views.reshape(-1, 8), negatives.features]),
+        np.repeat([0, 1, 2], [40, 40, 20]),
+    )
+    emphasis = np.repeat([1.0, heads.NEGATIVE_WEIGHT], [80, 20])
+    direct = heads.fit(rows, wanted, 2, emphasis=emphasis)
+    assert direct.weights == pytest.approx(whole.weights)
+    assert direct.bias == pytest.approx(whole.bias)
 
 
 def test_of_two_labels_alone_one_is_measured_against_the_other() -> None:
@@ -256,3 +267,22 @@ def test_a_fit_that_is_cut_short_is_no_news(monkeypatch: pytest.MonkeyPatch) -> 
         warnings.simplefilter("always")
         heads.fit(features, targets, 2)
     assert said == []
+
+
+def test_what_is_known_without_a_photo_is_how_often_a_label_is_seen_for_each_of_none() -> None:
+    nothing = np.zeros((24, 2), np.float32)
+    head = heads.fit(nothing, np.repeat([0, 1, 2], 8), 2, emphasis=np.repeat([2.0, 1.0, 1.0], 8))
+    assert head.logits(nothing[:1])[0] == pytest.approx([np.log(2), 0], abs=1e-3)
+
+
+def test_heads_that_judge_are_held_back_as_much_as_the_one_that_is_published() -> None:
+    features, targets = clouds(20, 2)
+    own = targets < 2
+    negatives = heads.Negatives(features[~own])
+    loose, tight = (
+        heads.out_of_fold(features[own][:, None], targets[own], negatives, 2, 4, c) for c in (heads.C, 1e-4)
+    )
+    plain = heads.out_of_fold(features[own][:, None], targets[own], negatives, 2, 4)
+    assert plain[0].tolist() == loose[0].tolist()
+    for number in (0, 1):
+        assert np.ptp(tight[number]) < 0.1 * np.ptp(loose[number])

@@ -145,12 +145,15 @@ def test_the_latency_is_the_median_of_the_runs_behind_the_first_five(
     took = [9.0] * 5 + [0.001, 0.002, 0.009]
     moments = [moment for seconds in took for moment in (100.0, 100.0 + seconds)]
     monkeypatch.setattr(scores, "time", SimpleNamespace(thread_time=iter(moments).__next__))
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(Classifier, "predict", lambda _, pixels: asked.append(pixels.shape))
     assert scores.latency_ms(model, runs=3) == pytest.approx(2.0)
+    assert asked == [(1, model.input_size, model.input_size, 3)] * 8
 
 
 def test_logits_become_the_answers_that_a_graph_would_give() -> None:
     photos = Photos(("a", "b"), tuple(map(Path, ("one", "two", "three"))), (0, 1, 2), ("k1", "k2", "k3"))
-    logits = np.array([[2.0, -4.0], [1000.0, 1002.0], [-8.0, -8.0]])
+    logits = np.array([[2.0, -4.0], [3000.0, 3002.0], [-8.0, -8.0]])
     found = scores.from_logits(("a", "b"), photos, logits, 2.0, 0.25)
     certain, none = 1 / (1 + np.exp(-3)), 2 / (2 + np.exp(4))
     second = 1 / (1 + np.exp(-1))
@@ -198,3 +201,10 @@ def test_answers_of_some_photos_are_theirs_in_the_order_that_was_asked_for() -> 
 def test_a_photo_is_recognized_from_the_threshold_on() -> None:
     assert some_scores().accepted.tolist() == [True, True, False, False]
     assert some_scores().predicted.tolist() == [0, 1, 1, 0]
+
+
+def test_a_line_tells_how_far_it_is(model: Model, photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    scores.score(model, photos.take([0]))
+    assert "score: 100%" in capsys.readouterr().err
+    scores.score(model, photos.take([0]), title="test")
+    assert "test: 100%" in capsys.readouterr().err
