@@ -20,6 +20,40 @@ def rest_api(resource: str, public: str, **parameters: str) -> Event:
     return {"resource": resource, "pathParameters": parameters or None, "requestContext": {"path": public}}
 
 
+@contextlib.contextmanager
+def loop_of_this_thread() -> Iterator[None]:
+    """Mangum takes the loop of the thread, which is there in a new process, and gone after any `asyncio.run`."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def test_the_app_is_asked_and_not_started_at_every_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
+    require("mangum")
+    from api import _lambda
+
+    asked: list[tuple[str, str, str]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.append((scope["type"], scope["root_path"], scope["path"]))
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    monkeypatch.setattr(_lambda, "app", app)
+    context = {"stage": "prod", "http": {"method": "GET", "path": "/prod/health", "sourceIp": "203.0.113.7"}}
+    event = {"version": "2.0", "rawPath": "/prod/health", "rawQueryString": "", "headers": {}}
+    nothing: Any = None
+    with loop_of_this_thread():
+        answer = _lambda.handler({**event, "requestContext": context}, nothing)
+    assert answer["statusCode"] == 204
+    assert asked == [("http", "/prod", "/prod/health")]
+    assert _lambda.handler.lifespan == "off"
+
+
 @pytest.mark.parametrize(
     ("event", "path", "root", "own"),
     [
@@ -68,37 +102,3 @@ def test_what_stands_in_front_of_the_path_is_told_from_the_path(
     from api._lambda import _split
 
     assert _split(event, path) == (root, own)
-
-
-@contextlib.contextmanager
-def loop_of_this_thread() -> Iterator[None]:
-    """Mangum takes the loop of the thread, which is there in a new process, and gone after any `asyncio.run`."""
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    try:
-        yield
-    finally:
-        asyncio.set_event_loop(None)
-        loop.close()
-
-
-def test_the_app_is_asked_and_not_started_at_every_invocation(monkeypatch: pytest.MonkeyPatch) -> None:
-    require("mangum")
-    from api import _lambda
-
-    asked: list[tuple[str, str, str]] = []
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        asked.append((scope["type"], scope["root_path"], scope["path"]))
-        await send({"type": "http.response.start", "status": 204, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
-
-    monkeypatch.setattr(_lambda, "app", app)
-    context = {"stage": "prod", "http": {"method": "GET", "path": "/prod/health", "sourceIp": "203.0.113.7"}}
-    event = {"version": "2.0", "rawPath": "/prod/health", "rawQueryString": "", "headers": {}}
-    nothing: Any = None
-    with loop_of_this_thread():
-        answer = _lambda.handler({**event, "requestContext": context}, nothing)
-    assert answer["statusCode"] == 204
-    assert asked == [("http", "/prod", "/prod/health")]
-    assert _lambda.handler.lifespan == "off"
