@@ -123,6 +123,13 @@ test("an update fetches what has changed, and is offered before it is used", asy
   assert.deepEqual([await state("~current"), told], ["v2", ["reload"]]);
 });
 
+test("what others keep at this address is not taken for a file of this page", async () => {
+  publish("v1", { "app.js": "code" });
+  for (const name of ["another", "purrdict /elsewhere/ v0"]) kept.set(name, new Map([["app.js", new Response("code")]]));
+  await keep();
+  assert.deepEqual(filesAsked(), [["app.js", "no-cache"]]);
+});
+
 test("older versions go when no other tab may use them, and what others keep stays", async () => {
   publish("v1", { "app.js": "code" });
   await keep();
@@ -155,12 +162,12 @@ test("the tab says that it is there for as long as it is", async () => {
 });
 
 test("the model and the runtime come last, and over a slow or metered connection not by themselves", async () => {
-  publish("v1", { "model/model.onnx": "weights", "vendor/engine.js": "engine", "app.js": "code" });
+  publish("v1", { "model/model.onnx": "weights", "vendor/engine.js": "engine", "app.js": "code", "view/model/table.js": "view" });
   await keep();
-  assert.deepEqual([...versionOf("v1").keys()], ["app.js"]);
+  assert.deepEqual([...versionOf("v1").keys()], ["app.js", "view/model/table.js"]);
   navigator.connection = {};
   await keep();
-  assert.deepEqual([...versionOf("v1").keys()], ["app.js", "model/model.onnx", "vendor/engine.js"]);
+  assert.deepEqual([...versionOf("v1").keys()], ["app.js", "view/model/table.js", "model/model.onnx", "vendor/engine.js"]);
   assert.equal(document.documentElement.dataset.kept, "all");
 });
 
