@@ -10,19 +10,22 @@ import { Problem } from "./lib/problem.js";
 
 /** Photos asked about at once: enough to hide the network's delay, few enough for one small function. */
 export const AT_ONCE = 3;
+/** On this device several networks may work (local/network.js), and none shall wait for a photo to be read. */
+export const AT_ONCE_HERE = 6;
 
 export const isDone = ({ state }) => state === "answered" || state === "failed";
 
 /** Runs items through `read` and `answer`, a few at once, in the order in which they came. */
 export class Queue {
   items = [];
+  /** How many are asked about at once. */
+  atOnce;
   #waiting = [];
   #first = 0;
   #running = new Set();
   #turn = Promise.resolve();
   #drops = 0;
   #hooks;
-  #atOnce;
 
   /**
    * @param {{
@@ -34,7 +37,12 @@ export class Queue {
    */
   constructor(hooks, atOnce = AT_ONCE) {
     this.#hooks = hooks;
-    this.#atOnce = atOnce;
+    this.atOnce = atOnce;
+  }
+
+  /** How many nobody has been asked about yet. */
+  get waiting() {
+    return this.#waiting.length - this.#first;
   }
 
   /** Adds files as one choice and begins with them; returns their items. */
@@ -76,7 +84,7 @@ export class Queue {
   }
 
   #pump() {
-    while (this.#running.size < this.#atOnce && this.#first < this.#waiting.length) {
+    while (this.#running.size < this.atOnce && this.#first < this.#waiting.length) {
       const item = this.#waiting[this.#first++];
       // Cancelled while it waited.
       if (item.state === "waiting") this.#run(item);

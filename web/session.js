@@ -8,7 +8,7 @@ import { readPhoto } from "./lib/photo.js";
 import { Problem, SOLVED_BY_SETTINGS, UNREACHABLE, problemText } from "./lib/problem.js";
 import { text } from "./lib/text.js";
 import { mayFetch } from "./local/local.js";
-import { Queue, isDone } from "./queue.js";
+import { AT_ONCE, AT_ONCE_HERE, Queue, isDone } from "./queue.js";
 import { Actions } from "./view/actions.js";
 import { answerText } from "./view/answer.js";
 import { Batch } from "./view/batch.js";
@@ -59,7 +59,9 @@ export class Session {
 
   /** Asks about files, or addresses of pictures, as one choice. */
   ask(files) {
-    const items = this.#queue.add(files, this.#page.place.where);
+    const { where } = this.#page.place;
+    this.#queue.atOnce = where === "browser" ? AT_ONCE_HERE : AT_ONCE;
+    const items = this.#queue.add(files, where);
     this.current = items.length > 1 ? items : [];
     this.batch.take(this.current);
     this.select(items[0], { scroll: true });
@@ -71,7 +73,7 @@ export class Session {
       const file = await fetchPhoto(item.file.url);
       Object.assign(item, { file, name: file.name });
     }
-    return readPhoto(item.file, item.name);
+    return readPhoto(item.file, item.name, { open: item.where === "browser" });
   }
 
   async #ask(item) {
@@ -102,7 +104,8 @@ export class Session {
   async #answerHere({ name, photo, abort }) {
     if (!photo.opened) throw photo.heic ? new Problem("heic") : new Problem("undecodableHere", { name });
     const local = await this.#page.place.load();
-    const answer = await local.predict(photo.blob);
+    local.expect(this.#queue.waiting);
+    const answer = await local.predict(photo.blob, photo.bitmap);
     if (abort?.signal.aborted) throw new Problem("cancelled");
     return { answer, requestId: newId(), network: 0, api: null, by: "browser", instead: null };
   }
@@ -115,6 +118,8 @@ export class Session {
 
   #finished(item) {
     item.slow = false;
+    // It was for one answer, and takes far more memory than its file.
+    delete item.photo?.bitmap;
     if (this.current.length && item.photo) item.photo = { ...item.photo, size: item.photo.size ?? item.photo.blob?.size, blob: undefined };
     if (!this.current.includes(item)) announce(outcome(item));
     else if (this.current.every(isDone)) announce(this.batch.outcome());

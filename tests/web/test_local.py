@@ -1,7 +1,10 @@
 """The network in the browser: the same file, the same answers, and no photo leaves."""
 
 import base64
+import json
+import os
 import re
+import shutil
 from typing import Any
 
 import numpy as np
@@ -171,6 +174,47 @@ def test_a_batch_is_answered_in_the_browser(world: World, visit: Visit) -> None:
     choose(page, *[upload(f"{i}.jpg", photo) for i in range(4)], wait="")
     page.wait_for_selector("#batch-json")
     assert page.locator('#batch-tiles .tile[data-state="answered"]').count() == 4
+
+
+def test_many_photos_are_answered_by_several_networks_and_all_of_them_say_the_same(
+    world: World, visit: Visit
+) -> None:
+    page = ready(visit(world.server.url))
+    workers: list[str] = []
+    page.on("worker", lambda worker: workers.append(worker.url))
+    answer_here(page)
+    photos = [(ROOT / "web" / "samples" / f"{name}.jpg").read_bytes() for name in ("chelsea", "shepherd")]
+    choose(page, *[upload(f"{i}.jpg", photos[i % 2]) for i in range(40)], wait="")
+    page.wait_for_selector("#batch-json", timeout=60_000)
+    networks = sum(url.endswith("local/worker.js") for url in workers)
+    assert min(2, os.cpu_count() or 1) <= networks <= min(4, os.cpu_count() or 1)
+    with page.expect_download() as download:
+        page.locator("#batch-json").click()
+    answers = json.loads(download.value.path().read_text(encoding="utf-8"))
+    said = [{json.dumps(answer["probabilities"]) for answer in answers[i::2]} for i in (0, 1)]
+    assert [len(answers), *map(len, said)] == [40, 1, 1]
+
+
+def test_of_one_batch_all_answers_come_from_one_model(world: World, visit: Visit) -> None:
+    url = world.site(model=MODEL)
+    model = world.pages[max(world.pages)] / "model"
+    for file in model.iterdir():
+        # What has changed just now browsers ask for again.
+        os.utime(file)
+    page = visit(url, faults=NETWORK_ERRORS)
+    photo = (ROOT / "web" / "samples" / "chelsea.jpg").read_bytes()
+    choose(page, upload("first.jpg", photo))
+    # Another one is published while the page is open: networks that start now would find it.
+    with page.expect_response(lambda response: response.url.endswith("model.onnx")) as fetched:
+        for file in (MODEL / "versions" / "1.0.0").iterdir():
+            shutil.copy(file, model)
+        choose(page, *[upload(f"{i}.jpg", photo) for i in range(40)], wait="")
+    assert fetched.value.ok
+    page.wait_for_selector("#batch-json", timeout=60_000)
+    with page.expect_download() as download:
+        page.locator("#batch-json").click()
+    answers = json.loads(download.value.path().read_text(encoding="utf-8"))
+    assert {answer["model_version"] for answer in answers} == {(MODEL / "latest").read_text().strip()}
 
 
 def test_a_photo_of_neither_is_told_in_the_browser_too(world: World, visit: Visit) -> None:

@@ -1,5 +1,7 @@
 """Without a network: after one visit the page, the runtime and the model are here, in one version."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,14 @@ def _site(world: World) -> tuple[str, Path]:
 
 
 def _replace(path: Path, before: str, after: str) -> None:
-    content = path.read_text(encoding="utf-8").replace(before, after)
+    content = path.read_text(encoding="utf-8").replace(before, after, 1)
+    if path.parent.is_symlink():
+        # The page's own folder, which becomes one of links to its files.
+        folder, page = path.parent, path.parent.resolve()
+        folder.unlink()
+        folder.mkdir()
+        for file in page.iterdir():
+            os.symlink(file, folder / file.name)
     path.unlink()  # a link to the page's own file
     path.write_text(content, encoding="utf-8")
 
@@ -66,6 +75,41 @@ def test_a_newer_version_is_offered_and_comes_whole(world: World, visit: Visit) 
     page.get_by_role("button", name="Load it").click()
     page.wait_for_selector("meta[name=fresh]", state="attached")
     assert not page.locator("#update").is_visible()
+
+
+def test_a_tab_keeps_the_version_that_it_was_opened_with(world: World, visit: Visit) -> None:
+    url, folder = _site(world)
+    tab = _kept(visit(url, faults=FAULTS, **ALLOWED))
+    other = tab.context.new_page()
+    # Both are there before the newer one: a reload alone must not take it.
+    other.goto(url)
+    before = set(_versions(tab))
+    _replace(folder / "view" / "dialog.js", "export ", "document.body.dataset.dialog = 'newer';\nexport ")
+    publishing.configure(folder)
+    other.reload()
+    other.get_by_role("button", name="Load it").click()
+    _open_settings(other)
+    assert other.get_attribute("body", "data-dialog") == "newer"
+    # It has not asked for this part of the page yet, and the server has only the newer one now.
+    _open_settings(tab)
+    assert tab.get_attribute("body", "data-dialog") is None
+    tab.close()
+    other.reload()
+    deadline = time.monotonic() + 30
+    while before & set(_versions(other)):
+        assert time.monotonic() < deadline, "the older version is kept for nobody"
+        other.wait_for_timeout(100)
+    assert len(_versions(other)) == 1
+
+
+def _versions(page: Any) -> list[str]:
+    names: list[str] = page.evaluate("caches.keys()")
+    return [name for name in names if name.startswith("purrdict /")]
+
+
+def _open_settings(page: Any) -> None:
+    page.get_by_role("button", name="Settings", exact=True).click()
+    page.wait_for_selector("dialog[open]")
 
 
 def test_a_version_that_arrives_damaged_is_never_used(world: World, visit: Visit) -> None:

@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from tests.conftest import require_program
 from tests.web.actions import ANSWERED, FAILED, choose, pixels, ready, try_sample, unfold
 from tests.web.conftest import CHROMIUM, DEFAULTS, FLAGS, Visit
-from tests.web.world import World, upload
+from tests.web.world import SAMPLES, World, upload
 
 pytestmark = pytest.mark.browser
 
@@ -43,6 +44,17 @@ def test_the_box_can_be_moved_by_keyboard_and_left(world: World, visit: Visit) -
     assert page.evaluate("document.activeElement.id") == "crop"
 
 
+def test_another_photo_takes_the_box_away(world: World, visit: Visit) -> None:
+    page = ready(visit(world.server.url))
+    try_sample(page)
+    page.get_by_role("button", name="Ask about a part").click()
+    page.wait_for_selector(".crop-box")
+    choose(page, upload("other.jpg", (SAMPLES / "coffee.jpg").read_bytes()))
+    assert page.locator(".crop-box, .crop-bar").count() == 0
+    assert page.get_attribute("#frame", "data-crop") is None
+    page.get_by_role("button", name="Ask about a part").wait_for()
+
+
 def test_the_answer_is_shared_as_a_picture(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
     try_sample(page)
@@ -51,6 +63,12 @@ def test_the_answer_is_shared_as_a_picture(world: World, visit: Visit) -> None:
     with Image.open(Path(download.value.path())) as card:
         assert card.size == (1200, 630)
         assert len(card.convert("RGB").getcolors(1_000_000) or []) > 1000
+        # Under the heat map the photo is darker, and red where the cat is.
+        shown = np.asarray(card.convert("RGB").crop((60, 150, 560, 480)), dtype=float)
+    with Image.open(SAMPLES / "chelsea.jpg") as photo:
+        plain = np.asarray(photo.convert("RGB"), dtype=float)
+    assert shown[..., 2].mean() < 0.8 * plain[..., 2].mean()
+    assert (shown[..., 0] - shown[..., 2]).max() > (plain[..., 0] - plain[..., 2]).max() + 15
 
 
 def test_pressing_the_photo_shows_it_clean(world: World, visit: Visit) -> None:

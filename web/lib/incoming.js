@@ -41,18 +41,27 @@ const fileOf = (entry) => new Promise((resolve, reject) => entry.file(resolve, r
 
 /** The web addresses in a text, one a line or a word, as what can be asked about. */
 export function addressesIn(text) {
-  const words = text.split(/\s+/).filter((word) => /^https?:\/\/\S+$/i.test(word));
+  const words = text.split(/\s+/).filter((word) => /^https?:\/\/\S+$/i.test(word) && URL.canParse(word));
   return [...new Set(words)].map((url) => ({ url, name: nameOf(url) }));
 }
 
-const nameOf = (url) => decodeURIComponent(new URL(url).pathname.split("/").pop() || new URL(url).host);
+function nameOf(url) {
+  const { pathname, host } = new URL(url);
+  const name = pathname.split("/").pop() || host;
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    // A percent sign that stands for itself.
+    return name;
+  }
+}
 
 /** Fetches a picture from its address, by this browser: nobody else hears of it. @throws {Problem} urlRefused, urlMissing, urlNoPhoto */
 export async function fetchPhoto(url) {
   const { host } = new URL(url);
   let response;
   try {
-    response = await fetch(url, { credentials: "omit", referrerPolicy: "no-referrer" });
+    response = await fetch(url, { credentials: "omit" });
   } catch {
     throw new Problem(globalThis.navigator?.onLine === false ? "offline" : "urlRefused", { host });
   }

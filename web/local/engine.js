@@ -15,6 +15,8 @@ const RUNNABLE = /^(application|text)\/(x-)?(java|ecma|j|live)script(1\.[0-5])?$
 /** A worker of its own; its scripts are read while the rest is on the way. */
 export class Engine {
   #worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
+  /** How many photos it has been asked about and has not answered. */
+  busy = 0;
   #waiting = new Map();
   #nextId = 0;
   /** Why the worker could not start, or had to end, once it is known. */

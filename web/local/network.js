@@ -9,6 +9,7 @@ import { Problem } from "../lib/problem.js";
 import { remember, remembered } from "../lib/settings.js";
 import { download, get, lost, together } from "./download.js";
 import { Engine } from "./engine.js";
+import { Helpers } from "./helpers.js";
 import { unpacked } from "./unpack.js";
 
 /** The folder of the page. */
@@ -27,11 +28,14 @@ const WITH_SIMD = Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 );
 
-/** The network in a worker. `load` once, then `predict` as often as wanted. */
+/** The network in a worker, in several for many photos. `load` once, then `predict` as often as wanted. */
 export class LocalNetwork {
   #engine = null;
+  #helpers = new Helpers(() => this.#beginHelper(), { processors: navigator.hardwareConcurrency ?? 1 });
   /** Starts the network with a runtime. */
   #begin;
+  /** The runtime and the model's SHA-256 that the first engine has. */
+  #first = null;
   /** The start with the whole runtime, once there is one. */
   #whole = null;
 
@@ -47,10 +51,10 @@ export class LocalNetwork {
   async load(settings, progress) {
     // Asked before anything is downloaded, which would be in vain.
     if (!globalThis.WebAssembly?.validate(WITH_SIMD)) throw new Problem("noSimd");
-    this.#begin = (runtime) => this.#started(runtime, settings, progress);
+    this.#begin = async (runtime, told = progress) => started(runtime, settings, told);
     const known = remembered(NEEDS_WHOLE);
     const reduced = { ...REDUCED, file: settings.runtime ?? REDUCED.file };
-    const description = await (known ? this.#beginWhole() : this.#begin(reduced).catch((problem) => this.#withWhole(problem)));
+    const description = await (known ? this.#beginWhole() : this.#beginFirst(reduced).catch((problem) => this.#withWhole(problem)));
     // Another model may need less.
     if (known && known !== description.weights.sha256) remember(NEEDS_WHOLE, null);
     return description;
@@ -60,19 +64,45 @@ export class LocalNetwork {
    * The same answer as the API's.
    *
    * @param {Blob | ImageBitmap} source a photo that this browser can open, or a picture of its camera, which is used up
+   * @param {ImageBitmap} [opened] the same, if somebody has opened it already; it is used up
    */
-  async predict(source) {
-    const engine = this.#engine;
+  async predict(source, opened = source) {
+    const engine = this.#helpers.orFirst(this.#engine);
+    engine.busy++;
     try {
-      return await ask(engine, source).catch(async (problem) => {
+      return await ask(engine, opened).catch(async (problem) => {
+        this.#helpers.drop(engine);
         // With the whole runtime it is no lack of functions.
         if (engine.whole) throw problem;
         await this.#withWhole(problem);
         return ask(this.#engine, source);
       });
     } finally {
+      engine.busy--;
       source.close?.();
+      opened.close?.();
     }
+  }
+
+  /** So many photos are still to come: enough of them are worth more networks. */
+  expect(photos) {
+    this.#helpers.expect(photos);
+  }
+
+  async #beginFirst(runtime) {
+    const { engine, description } = await this.#begin(runtime);
+    this.#engine = engine;
+    this.#first = { runtime, sha256: description.weights.sha256 };
+    return description;
+  }
+
+  async #beginHelper() {
+    const { runtime, sha256 } = this.#first;
+    const { engine, description } = await this.#begin(runtime, () => {});
+    if (description.weights.sha256 === sha256) return engine;
+    // A newer model has been published meanwhile: of one batch all answers come from one.
+    engine.end();
+    throw new Problem("modelMissing");
   }
 
   /** The network with the whole runtime, where it was the runtime that stopped. @throws {Problem} what it was otherwise */
@@ -84,36 +114,36 @@ export class LocalNetwork {
   }
 
   #beginWhole() {
-    this.#whole ??= this.#begin(WHOLE);
+    this.#whole ??= this.#beginFirst(WHOLE);
     // What could not be fetched may come another time.
     this.#whole.catch(() => (this.#whole = null));
     return this.#whole;
   }
+}
 
-  async #started({ file, bytes, unpacked: size, whole = false }, { api, timeout, weights: kept }, progress) {
-    const part = together(2, progress);
-    const stop = new AbortController();
-    const engine = new Engine(whole);
-    // Where the runtime is is known: it comes, and starts, while the model is asked for and on its way.
-    const runtime = download(new URL(file, PAGE), size, part("runtime", bytes), stop.signal).then((data) =>
-      engine.ask("start", { runtime: data, whole }, [data]),
-    );
-    runtime.catch(() => {});
-    try {
-      const { base, description } = await publishedModel(api, timeout);
-      const { weights } = description;
-      const beside = base === new URL("model/", PAGE).href;
-      const url = new URL((beside && kept) || weights.file, base);
-      const model = download(url, weights.bytes, part("weights", weights.bytes * PACKED), stop.signal).then((data) => checked(data, weights));
-      const [, data] = await Promise.all([runtime, model]);
-      await engine.ask("load", { weights: data, description }, [data]);
-      this.#engine = engine;
-      return description;
-    } catch (problem) {
-      stop.abort();
-      engine.end();
-      throw problem;
-    }
+/** A network that has started, and the description of its model. */
+async function started({ file, bytes, unpacked: size, whole = false }, { api, timeout, weights: kept }, progress) {
+  const part = together(2, progress);
+  const stop = new AbortController();
+  const engine = new Engine(whole);
+  // Where the runtime is is known: it comes, and starts, while the model is asked for and on its way.
+  const runtime = download(new URL(file, PAGE), size, part("runtime", bytes), stop.signal).then((data) =>
+    engine.ask("start", { runtime: data, whole }, [data]),
+  );
+  runtime.catch(() => {});
+  try {
+    const { base, description } = await publishedModel(api, timeout);
+    const { weights } = description;
+    const beside = base === new URL("model/", PAGE).href;
+    const url = new URL((beside && kept) || weights.file, base);
+    const model = download(url, weights.bytes, part("weights", weights.bytes * PACKED), stop.signal).then((data) => checked(data, weights));
+    const [, data] = await Promise.all([runtime, model]);
+    await engine.ask("load", { weights: data, description }, [data]);
+    return { engine, description };
+  } catch (problem) {
+    stop.abort();
+    engine.end();
+    throw problem;
   }
 }
 

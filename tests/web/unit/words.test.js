@@ -71,6 +71,12 @@ test("addresses are found in what was pasted, once each, and nothing else is", (
   ]);
 });
 
+test("an address with a percent sign that stands for itself is taken, and one that is none is not", () => {
+  assert.deepEqual(addressesIn("https://a.example/100%.jpg https://[a/cat.jpg https://:80 https://a.example:x/"), [
+    { url: "https://a.example/100%.jpg", name: "100%.jpg" },
+  ]);
+});
+
 test("of a folder only what looks like a photo is taken", () => {
   const names = [["a.jpg", "image/jpeg"], ["b.HEIC", ""], ["notes.txt", "text/plain"], [".hidden.jpg", "image/jpeg"], ["x", ""]];
   const { found, leftOut } = onlyPhotos(names.map(([name, type]) => ({ name, type })));
