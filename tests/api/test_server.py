@@ -31,7 +31,8 @@ class Wire:
     """A connection to an app: its client's side, and the transport of the protocol's side.
 
     The app answers with the headers that it got: /at-once without reading the body, /read when it has read the body,
-    /late when `finish` is set, /last then too and with `Connection: close`, /begin by halves, before and after both, and anything else after both.
+    /late when `finish` is set, /last then too and with `Connection: close`, /begin by halves, before and after
+    both, and anything else after both.
     """
 
     def __init__(self) -> None:
