@@ -66,7 +66,7 @@ class TimeoutProtocol(HttpToolsProtocol):
     # The answer is complete; the connection ends when the client has stopped sending.
     _lingering = False
     # Bytes of a request that came after its answer.
-    _late = 0
+    _late: int
     _reading: asyncio.TimerHandle | None = None
     _writing: asyncio.TimerHandle | None = None
 
@@ -93,9 +93,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             end = data.find(b"\r\n\r\n")
             self._head = b"" if end >= 0 else data
             if end >= 0:
-                if _UPGRADE.search(data, 0, end):
-                    data = _UPGRADE.sub(b"", data[:end]) + data[end:]
-                super().data_received(data)
+                super().data_received(_UPGRADE.sub(b"", data[:end]) + data[end:])
             else:
                 self._unset_keepalive_if_required()
         else:
@@ -114,9 +112,7 @@ class TimeoutProtocol(HttpToolsProtocol):
             return
         if self._state is _Reading.HEADERS or self._head or (self._state is _Reading.NOTHING and answered):
             self._limit_reading(HEADER_TIMEOUT_S)
-        elif answered:
-            self._limit_reading(LINGER_S)
-        else:
+        elif not answered:
             # The service itself limits the time of an upload that it still wants.
             self._stop_reading()
 
@@ -137,16 +133,17 @@ class TimeoutProtocol(HttpToolsProtocol):
                 self.transport.write_eof()
 
     def on_response_complete(self) -> None:
-        if not self._lingering:
-            super().on_response_complete()
-            if self._state is _Reading.BODY and self._answered():
-                # Not idle: the client may stall for longer than uvicorn lets a connection be idle.
-                self._unset_keepalive_if_required()
-                self._limit_reading(LINGER_S)
+        if self._lingering:
+            # uvicorn would go on with the requests behind this one, whose answers nobody could be sent any more.
+            self.server_state.total_requests += 1
+            # Paused when the client was faster than the service.
+            self.flow.resume_reading()
             return
-        self.server_state.total_requests += 1
-        # Paused when the client was faster than the service.
-        self.flow.resume_reading()
+        super().on_response_complete()
+        if self._state is _Reading.BODY and self._answered():
+            # Not idle: the client may stall for longer than uvicorn lets a connection be idle.
+            self._unset_keepalive_if_required()
+            self._limit_reading(LINGER_S)
 
     def shutdown(self) -> None:
         """The server is about to end."""
@@ -158,7 +155,8 @@ class TimeoutProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Refuses what is no HTTP, and all that follows it on this connection."""
         unfinished = self.cycle is not None and not self.cycle.response_complete
-        if self._lingering or (unfinished and self.cycle.response_started):
+        # Answers that are due, or under way, come first; after the refusal nothing could be written any more.
+        if self._lingering or self.pipeline or (unfinished and self.cycle.response_started):
             self.transport.close()
             return
         if unfinished:
@@ -169,7 +167,6 @@ class TimeoutProtocol(HttpToolsProtocol):
         head = b"HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\nconnection: close\r\n"
         self.transport.write(head + b"content-length: %d\r\n\r\n" % len(body) + body)
         self._state, self._head = _Reading.REFUSE, b""
-        self.pipeline.clear()
         self.flow.resume_reading()
         self._linger()
 
@@ -192,8 +189,7 @@ class TimeoutProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._untold = 0
-        if not self._lingering:
-            super().on_body(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         self._untold = 0

@@ -34,7 +34,7 @@ class Progress:
         self.errors += errors
         self._done += weight
         now = time.monotonic()
-        if now - self._history[-1][0] > _TERMINAL_S or len(self._history) < 2:
+        if now - self._history[-1][0] > _TERMINAL_S:
             self._history.append((now, self.photos, self._done))
         while now - self._history[0][0] > _WINDOW_S and len(self._history) > 2:
             self._history.popleft()

@@ -26,7 +26,6 @@ def tunnel(host: str, port: int, settings: Settings) -> int:
     status = _serve_through(ngrok, host, port, settings)
     # The SDK's own threads outlive its calls, failed ones too, and every now and then crash an interpreter that takes
     # itself apart in order (seen with 1.4.0 and 1.7.0). Nothing is left to do, so leave at once.
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
 

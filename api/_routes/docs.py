@@ -51,7 +51,7 @@ def _page(path: str, html: str) -> Route:
     async def show(_: Request) -> Response:
         return HTMLResponse(html, headers={"Content-Security-Policy": CSP_DOCS})
 
-    return Route(path, show, include_in_schema=False)
+    return Route(path, show)
 
 
 def _file(name: str) -> Route:
@@ -70,4 +70,4 @@ def _file(name: str) -> Route:
                 data = gzip.decompress(data)
         return Response(data, media_type=_TYPES[Path(public).suffix], headers=headers)
 
-    return Route(f"/docs/{public}", send, include_in_schema=False)
+    return Route(f"/docs/{public}", send)

@@ -31,14 +31,14 @@ _TYPES = {
     ".js": "text/javascript",
     ".mjs": "text/javascript",
     ".wasm": "application/wasm",
-    ".gz": "application/gzip",
-    ".br": "application/octet-stream",
 }
+# What lies packed and goes out as it lies; by its name it would pass for what is in it.
+_PACKED = {".gz": "application/gzip", ".br": "application/octet-stream"}
 _NOT_SERVED = ("node_modules", "package.json", "package-lock.json")
 _TEXT = {".html", ".css", ".js", ".json", ".svg", ".txt", ".md"}
+_LIST = "files.json"
 # Kept compressed, and served as what it is: clients that take brotli get two thirds of the bytes.
 _RUNTIME = "vendor/onnxruntime-web/ort-wasm-simd-threaded.reduced.wasm"
-_MADE = ("config.json", "files.json")
 _CACHE = {"Content-Security-Policy": CSP_PAGE, "Cache-Control": "no-cache"}
 
 
@@ -87,8 +87,7 @@ class Page:
         """A route for each file."""
         if not self:
             return []
-        names = [*self._names, *(name for name in (*_MADE, _RUNTIME) if name not in self._names)]
-        return [Route(f"/{name}", self._endpoint(name), include_in_schema=False) for name in names]
+        return [Route(f"/{name}", self._endpoint(name)) for name in (*self._names, _LIST, _RUNTIME)]
 
     def _endpoint(self, name: str):  # type: ignore[no-untyped-def]
         async def serve(request: Request) -> Response:
@@ -98,7 +97,7 @@ class Page:
 
     async def _answer(self, name: str, request: Request) -> Response:
         _learn_types()
-        if name == "files.json":
+        if name == _LIST:
             return _text(name, _Text.of(self._listed(request.app.state.service)), request)
         if Path(name).suffix in _TEXT:
             return _text(name, self._read(name), request)
@@ -107,6 +106,8 @@ class Page:
         response = await self._files.get_response(name, request.scope)
         # Browsers keep a copy and ask each time whether it is still the newest (ETag, 304).
         response.headers.update(_CACHE)
+        if media_type := _PACKED.get(Path(name).suffix):
+            response.headers["Content-Type"] = media_type
         return response
 
     async def _runtime(self, request: Request) -> Response:
@@ -114,10 +115,7 @@ class Page:
         accepted = request.headers.get("accept-encoding", "")
         suffix, encoding = (".br", "br") if "br" in _codings(accepted) else (".gz", "gzip")
         response = await self._files.get_response(_RUNTIME + suffix, request.scope)
-        media_type = mimetypes.guess_type(_RUNTIME)[0] or "application/wasm"
-        response.headers.update(
-            {**_CACHE, "Content-Type": media_type, "Content-Encoding": encoding, "Vary": "Accept-Encoding"}
-        )
+        response.headers.update({**_CACHE, "Content-Encoding": encoding, "Vary": "Accept-Encoding"})
         return response
 
     def _read(self, name: str) -> _Text:

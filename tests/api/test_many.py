@@ -1,6 +1,5 @@
-"""Many photos: the loop over threads that the command line and bulk/ share, and the line that tells how far it is."""
+"""Many photos: the loop over threads that the command line and bulk/ share."""
 
-import io
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -11,7 +10,6 @@ from typing import Any
 import pytest
 
 from api import _many
-from api._commands.progress import Progress, duration
 from api._many import in_order
 
 
@@ -159,41 +157,3 @@ def test_the_outcome_of_a_file_that_cannot_be_read_says_why(tmp_path: Path, cat_
 
     large = of(SimpleNamespace(read_bytes=too_much))
     assert (large.kind, large.error) == ("too large", "It is too large to be read.")
-
-
-class _Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-def test_progress_shows_count_share_rate_and_time_left() -> None:
-    progress = Progress(200, stream=_Terminal())
-    progress.add(50, 2, 50)
-    line = progress.line(progress._start + 10)
-    assert line == "50 photos, 25 %, 5 photos/s, 30 s left, 2 errors"
-
-
-def test_a_log_gets_a_line_now_and_then_and_a_terminal_one_that_changes() -> None:
-    log, terminal = io.StringIO(), _Terminal()
-    for stream in (log, terminal):
-        progress = Progress(100, stream=stream)
-        for seconds in range(61):
-            progress.photos = seconds
-            progress.show(progress._start + seconds + 0.5)
-    assert log.getvalue().count("\n") == 2
-    assert terminal.getvalue().count("\r") == 61
-    assert "\n" not in terminal.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (4.4, "4 s"),
-        (99, "99 s"),
-        (100, "2 min"),
-        (3600 * 3 + 1200, "3 h 20 min"),
-        (86400 * 2 + 3600 * 4, "2 days 4 h"),
-    ],
-)
-def test_time_left_is_said_as_people_say_it(seconds: float, text: str) -> None:
-    assert duration(seconds) == text

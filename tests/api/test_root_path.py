@@ -12,6 +12,7 @@ import pytest
 
 from api._root_path import RootPathMiddleware
 from api._settings import SettingsError, read_settings
+from tests.api.test_lambda import loop_of_this_thread
 from tests.conftest import InProcess, require
 
 PREFIXES = ["/prod", "/apps/purrdict-2.0"]
@@ -202,7 +203,8 @@ def invoke(event: dict[str, Any]) -> tuple[int, dict[str, str], str]:
     from api._lambda import handler
 
     context: Any = None  # no event needs it
-    answer = handler(event, context)
+    with loop_of_this_thread():
+        answer = handler(event, context)
     headers = {name.lower(): value for name, value in answer.get("headers", {}).items()}
     body = base64.b64decode(answer["body"]).decode("latin-1") if answer["isBase64Encoded"] else answer["body"]
     return answer["statusCode"], headers, body

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -169,3 +171,118 @@ def test_the_users_own_negatives_weigh_as_much_as_all_views_of_a_class(
     features = np.random.default_rng(0).normal(0, 1, (5, 3, 4)).astype(np.float32)
     heads.fit_views(features, np.array([0, 0, 0, 1, 1]), heads.Negatives(features[:2, 0], 1), 2)
     assert told == [3 * 3]
+
+
+def test_the_rarer_a_class_the_more_a_photo_of_it_weighs_up_to_a_limit() -> None:
+    targets = np.repeat([0, 1, 2, 4], [10, 1, 5, 3])
+    found = heads._weights(targets, 4)
+    assert found.tolist() == [1.0] * 10 + [10.0] + [2.0] * 5 + [1.0] * 3
+    assert heads._weights(np.repeat([0, 1], [1000, 1]), 2)[-1] == heads.MOST_WEIGHT
+    alone = heads.Negatives(np.zeros((3, 2)), own=1)
+    assert alone.emphasis(7).tolist() == [heads.NEGATIVE_WEIGHT] * 2 + [7.0]
+    assert alone.emphasis(10_000)[-1] == heads.MOST_WEIGHT
+    many = heads.Negatives(np.zeros((9, 2)), own=9)
+    assert many.emphasis(3).tolist() == [1.0] * 9, "never less than a photo of the largest class"
+    assert heads.Negatives(np.zeros((2, 2))).emphasis(3).tolist() == [heads.NEGATIVE_WEIGHT] * 2
+
+
+def test_the_users_own_negatives_are_spread_evenly_over_the_folds() -> None:
+    random = np.random.default_rng(0)
+    features, negatives = random.normal(size=(12, 1, 4)), random.normal(size=(12, 4))
+    for own in (4, 8):
+        fold = heads.out_of_fold(features, np.repeat([0, 1, 2], 4), heads.Negatives(negatives, own), 3, 4)[2]
+        assert np.bincount(fold[12:][-own:]).tolist() == [own // 4] * 4
+        assert np.bincount(fold[12:][:-own]).tolist() == [(12 - own) // 4] * 4
+
+
+def test_folds_are_drawn_and_the_same_for_the_same_seed() -> None:
+    targets = np.repeat([0, 1], 50)
+    found = [heads.folds(targets, 5, seed).tolist() for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+    assert heads.folds(targets, 5).tolist() == found[0]
+    firsts = [heads.folds(np.zeros(1, np.int64), 5, seed)[0] for seed in range(30)]
+    assert set(firsts) == set(range(5)), "classes of one photo do not all go into the same fold"
+
+
+def test_what_is_like_no_photo_shows_no_class_however_unlike_the_photos_of_a_class_are() -> None:
+    photos = np.eye(3)[:2]
+    assert heads.show_a_class(np.eye(3), photos, np.zeros(2, np.int64)).tolist() == [True, True, False]
+
+
+def test_of_a_class_the_photos_that_are_nearest_to_others_say_how_near_is_near() -> None:
+    def turned(degrees: float) -> list[float]:
+        return [np.cos(np.radians(degrees)), np.sin(np.radians(degrees))]
+
+    # Each photo's nearest is 1, 1, 2 and 4 degrees away: three in ten are nearer than some 1.1 degrees.
+    photos = np.array([turned(degrees) for degrees in (0, 1, 3, 7)]) * [[1], [5], [9], [0.5]]
+    negatives = np.array([turned(degrees) for degrees in (-0.9, -1.2, 8.2, 5)]) * 3
+    classes = np.zeros(4, np.int64)
+    assert heads.show_a_class(negatives, photos, classes).tolist() == [True, False, False, False]
+    assert heads.show_a_class(negatives, photos, classes, 0.0).tolist() == [True] * 4
+    # The direction counts, however small the features are; what has none is like nothing.
+    assert heads.show_a_class(negatives / 1000, photos / 100, classes).tolist() == [True, False, False, False]
+    assert heads.show_a_class(np.zeros((1, 2)), photos, classes).tolist() == [False]
+
+
+def test_a_kind_is_left_out_from_the_share_on_and_no_earlier() -> None:
+    kinds, shown = ["a"] * 4 + ["b"] * 5, np.array([True, *[False] * 3, True, *[False] * 4])
+    assert heads.with_their_kinds(shown, kinds, 0.25).tolist() == [True] * 5 + [False] * 4
+    assert heads.with_their_kinds(shown, kinds, 0.2).tolist() == [True] * 9
+
+
+def test_all_photos_are_learned_from_however_many_are_copied_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    features, targets = clouds(20, 2)
+    own = targets < 2
+    views = np.stack([features[own], features[own] * 0.5], axis=1)
+    negatives = heads.Negatives(features[~own])
+    whole = heads.fit_views(views, targets[own], negatives, 2)
+    monkeypatch.setattr(heads, "CHUNK", 7)
+    parts = heads.fit_views(views, targets[own], negatives, 2)
+    assert parts.weights == pytest.approx(whole.weights)
+    assert parts.bias == pytest.approx(whole.bias)
+    rows, wanted = (
+        np.concatenate([views.reshape(-1, 8), negatives.features]),
+        np.repeat([0, 1, 2], [40, 40, 20]),
+    )
+    emphasis = np.repeat([1.0, heads.NEGATIVE_WEIGHT], [80, 20])
+    direct = heads.fit(rows, wanted, 2, emphasis=emphasis)
+    assert direct.weights == pytest.approx(whole.weights)
+    assert direct.bias == pytest.approx(whole.bias)
+
+
+def test_of_two_labels_alone_one_is_measured_against_the_other() -> None:
+    features = np.array([[1.0, 0.0], [2.0, 0.0], [-1.0, 0.0], [-2.0, 0.0]])
+    head = heads.fit(features, np.array([0, 0, 1, 1]), 2)
+    assert (head.weights[0].tolist(), head.bias[0]) == ([0.0, 0.0], 0.0)
+    assert head.weights[1][0] < 0
+    assert head.bias[1] == pytest.approx(0, abs=1e-3)
+
+
+def test_a_fit_that_is_cut_short_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heads, "MAX_STEPS", 1)
+    features, targets = clouds(20, 2)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        heads.fit(features, targets, 2)
+    assert said == []
+
+
+def test_what_is_known_without_a_photo_is_how_often_a_label_is_seen_for_each_of_none() -> None:
+    nothing = np.zeros((24, 2), np.float32)
+    head = heads.fit(nothing, np.repeat([0, 1, 2], 8), 2, emphasis=np.repeat([2.0, 1.0, 1.0], 8))
+    assert head.logits(nothing[:1])[0] == pytest.approx([np.log(2), 0], abs=1e-3)
+
+
+def test_heads_that_judge_are_held_back_as_much_as_the_one_that_is_published() -> None:
+    features, targets = clouds(20, 2)
+    own = targets < 2
+    negatives = heads.Negatives(features[~own])
+    loose, tight = (
+        heads.out_of_fold(features[own][:, None], targets[own], negatives, 2, 4, c) for c in (heads.C, 1e-4)
+    )
+    plain = heads.out_of_fold(features[own][:, None], targets[own], negatives, 2, 4)
+    assert plain[0].tolist() == loose[0].tolist()
+    for number in (0, 1):
+        assert np.ptp(tight[number]) < 0.1 * np.ptp(loose[number])

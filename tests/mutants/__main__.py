@@ -23,7 +23,7 @@ from pathlib import Path
 
 from tests.mutants import NO_TEST, SURVIVED
 from tests.mutants.operators import Mutant, mutants_of
-from tests.mutants.runs import judge_all, prepare
+from tests.mutants.runs import failing_unbroken, judge_all, prepare
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build/mutants"
@@ -49,6 +49,13 @@ def main() -> int:
         mutants = random.Random(arguments.seed).sample(mutants, arguments.sample)
     until = time.monotonic() + 60 * arguments.minutes
     coverage, trees = prepare(ROOT, BUILD, paths, arguments.jobs, arguments.tests, arguments.changed)
+    if not arguments.trust:
+        for path, tests in failing_unbroken(mutants, coverage, trees[0], arguments.budget):
+            print(
+                f"error: {path}: without any break one of these tests fails: {' '.join(tests)}",
+                file=sys.stderr,
+            )
+            return 1
     verdicts = {}
     for number, (mutant, verdict) in enumerate(judge_all(mutants, coverage, trees, arguments.budget), 1):
         verdicts[mutant] = verdict
@@ -90,6 +97,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--at-least", type=float, default=0.0, help="fail if a smaller share is noticed, 0 to 1"
+    )
+    parser.add_argument(
+        "--trust", action="store_true", help="do not first try whether the tests pass where nothing is broken"
     )
     parser.add_argument(
         "--changed",

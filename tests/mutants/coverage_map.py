@@ -86,6 +86,7 @@ def record(paths: list[str], tests: list[str], to: Path) -> None:
     found: dict[str, Any] = {"seconds": {}, "fixtures": {}, "setup": {}, "lines": {}}
     if to.exists():
         found = json.loads(to.read_text())
+        _forget(found["seconds"], tests)
     found["seconds"] |= recorder.seconds
     found["fixtures"] |= recorder.fixtures
     found["setup"] |= recorder.setup
@@ -94,6 +95,14 @@ def record(paths: list[str], tests: list[str], to: Path) -> None:
         for line, contexts in data.contexts_by_lineno(path).items():
             lines[str(line)] = sorted({*lines.get(str(line), ()), *contexts})
     to.write_text(json.dumps(found))
+
+
+def _forget(seconds: dict[str, float], tests: list[str]) -> None:
+    """Takes out tests that are recorded anew, or gone: pytest fails where one that it is to run isn't there."""
+    for test in list(seconds):
+        file = test.partition("::")[0]
+        if test.startswith(tuple(tests)) or not Path(file).exists():
+            del seconds[test]
 
 
 class CoverageMap:

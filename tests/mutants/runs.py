@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.mutants import NO_TEST
+from tests.mutants import NO_TEST, SURVIVED
 from tests.mutants.coverage_map import CoverageMap
 from tests.mutants.operators import Mutant, mutated
 
@@ -72,13 +72,34 @@ def judge_all(
                 except queue.Empty:
                     return
                 tests = coverage.tests(mutant.path, mutant.lines, budget)
-                seconds = sum(coverage.seconds[test] for test in tests)
-                done.put((mutant, server.judge(mutant, tests, 15 + 5 * seconds) if tests else NO_TEST))
+                limit = _limit(coverage, tests)
+                done.put((mutant, server.judge(mutant, tests, limit) if tests else NO_TEST))
 
     for tree in trees:
         threading.Thread(target=work, args=(tree,), daemon=True).start()
     for _ in mutants:
         yield done.get()
+
+
+def failing_unbroken(
+    mutants: list[Mutant], coverage: CoverageMap, tree: Path, budget: float
+) -> Iterator[tuple[str, list[str]]]:
+    """(file, tests) where tests fail although nothing is broken: each break would count as killed.
+
+    Tests that pass with all others may fail alone or in this order. Of each file the longest list is tried.
+    """
+    with Server(tree) as server:
+        for path in sorted({mutant.path for mutant in mutants}):
+            lists = (
+                coverage.tests(path, lines, budget) for lines in {m.lines for m in mutants if m.path == path}
+            )
+            tests = max(lists, key=len)
+            if tests and server.answer(tests, _limit(coverage, tests)) != SURVIVED:
+                yield path, tests
+
+
+def _limit(coverage: CoverageMap, tests: list[str]) -> float:
+    return 15 + 5 * sum(coverage.seconds[test] for test in tests)
 
 
 class Server:
@@ -106,10 +127,14 @@ class Server:
         path.write_text(mutated(mutant, original.decode()), encoding="utf-8")
         os.utime(path, (1, 1))  # so that no compiled file counts as its own
         try:
-            assert self.process.stdin
-            assert self.process.stdout
-            print(json.dumps([limit, tests]), file=self.process.stdin, flush=True)
-            return self.process.stdout.readline().strip()
+            return self.answer(tests, limit)
         finally:
             path.write_bytes(original)
             os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def answer(self, tests: list[str], limit: float) -> str:
+        """Runs the tests on the copy as it is."""
+        assert self.process.stdin
+        assert self.process.stdout
+        print(json.dumps([limit, tests]), file=self.process.stdin, flush=True)
+        return self.process.stdout.readline().strip()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutants.coverage_map import IMPORT, CoverageMap
+from tests.mutants.coverage_map import IMPORT, CoverageMap, _forget
 from tests.mutants.operators import Mutant, mutants_of, mutated
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,3 +103,14 @@ def test_a_fixture_that_tests_share_is_paid_for_once_and_slow_tests_come_last(tm
     assert covered.tests("api/_a.py", [2], 2.1) == ["c", "d", "a", "b"]
     assert covered.tests("api/_a.py", [2], 1.95) == ["c", "d", "a"]
     assert covered.tests("api/_a.py", [2], 1) == ["c", "d"]
+
+
+def test_a_test_that_is_gone_is_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """pytest fails where one isn't there: every break would count as noticed."""
+    (tmp_path / "test_here.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    names = ["test_here.py::kept", "test_gone.py::a", "test_changed.py::renamed"]
+    (tmp_path / "test_changed.py").write_text("")
+    seconds = dict.fromkeys(names, 0.1)
+    _forget(seconds, ["test_changed.py"])
+    assert list(seconds) == ["test_here.py::kept"]

@@ -65,7 +65,7 @@ async function fetchAll({ version, files }, wanted) {
   for (const [path, { sha256 }] of Object.entries(files)) {
     if (!wanted(path) || !isKept(path, files) || (await cache.match(key(path)))) continue;
     await idle();
-    await cache.put(key(path), (await fromOlder(version, path, sha256)) ?? (await fetched(path, sha256)));
+    await cache.put(key(path), (await fromOlder(path, sha256)) ?? (await fetched(path, sha256)));
   }
 }
 
@@ -76,9 +76,9 @@ function isKept(path, files) {
 }
 
 /** The same file of an older version: an update fetches only what has changed. */
-async function fromOlder(version, path, sha256) {
+async function fromOlder(path, sha256) {
   for (const name of await caches.keys()) {
-    if (!name.startsWith(cacheName("")) || name === cacheName(version)) continue;
+    if (!name.startsWith(cacheName(""))) continue;
     const response = await (await caches.open(name)).match(key(path));
     if (response && (await digest(await response.clone().arrayBuffer())) === sha256) return response;
   }

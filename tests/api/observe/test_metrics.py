@@ -44,6 +44,25 @@ def samples(registry: CollectorRegistry) -> dict[tuple[str, ...], float]:
     }
 
 
+def test_each_histogram_has_buckets_where_its_values_are(app: InProcess, cat_jpeg: bytes) -> None:
+    """Those of the library, made for seconds, would put every photo into one."""
+    app.post("/predict", files={"file": cat_jpeg})
+    ends: dict[str, set[float]] = {}
+    names: dict[str, set[str]] = {}
+    for family in app.app.state.metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name.endswith("_bucket"):
+                ends.setdefault(family.name, set()).add(float(sample.labels["le"]))
+                names[family.name] = set(sample.labels)
+    confidence, sizes = (
+        sorted(ends[name] - {float("inf")}) for name in ("purrdict_confidence", "purrdict_upload_bytes")
+    )
+    assert (confidence[0], confidence[-1]) == (0.5, 1)
+    assert len(confidence) > 4
+    assert sizes[0] <= 10_000 < 50_000_000 <= sizes[-1]
+    assert names["purrdict_confidence"] == {"version", "recognized", "le"}
+
+
 def test_a_photo_is_counted_by_route_stage_label_version_and_confidence(
     app: InProcess, cat_jpeg: bytes
 ) -> None:

@@ -145,4 +145,66 @@ def test_the_latency_is_the_median_of_the_runs_behind_the_first_five(
     took = [9.0] * 5 + [0.001, 0.002, 0.009]
     moments = [moment for seconds in took for moment in (100.0, 100.0 + seconds)]
     monkeypatch.setattr(scores, "time", SimpleNamespace(thread_time=iter(moments).__next__))
+    asked: list[tuple[int, ...]] = []
+    monkeypatch.setattr(Classifier, "predict", lambda _, pixels: asked.append(pixels.shape))
     assert scores.latency_ms(model, runs=3) == pytest.approx(2.0)
+    assert asked == [(1, model.input_size, model.input_size, 3)] * 8
+
+
+def test_logits_become_the_answers_that_a_graph_would_give() -> None:
+    photos = Photos(("a", "b"), tuple(map(Path, ("one", "two", "three"))), (0, 1, 2), ("k1", "k2", "k3"))
+    logits = np.array([[2.0, -4.0], [3000.0, 3002.0], [-8.0, -8.0]])
+    found = scores.from_logits(("a", "b"), photos, logits, 2.0, 0.25)
+    certain, none = 1 / (1 + np.exp(-3)), 2 / (2 + np.exp(4))
+    second = 1 / (1 + np.exp(-1))
+    assert found.probabilities == pytest.approx(
+        np.array([[certain, 1 - certain], [1 - second, second], [0.5, 0.5]])
+    )
+    one = np.exp(1) + np.exp(-2)
+    assert found.recognized == pytest.approx([one / (1 + one), 1.0, none])
+    assert (found.labels, found.threshold, found.kinds) == (("a", "b"), 0.25, ("k1", "k2", "k3"))
+    assert (found.paths, found.targets.tolist()) == (photos.paths, [0, 1, 2])
+    assert found.targets.dtype == np.int64
+    assert found.predicted.tolist() == [0, 1, 0]
+    assert found.labelled.tolist() == [True, True, False]
+    assert found.accepted.tolist() == [True, True, False]
+    assert (found.skipped, found.digests, found.hashes) == ((), (), ())
+
+
+def some_scores(**more: Any) -> scores.Scores:
+    names = tuple(map(Path, ("one", "two", "three", "four")))
+    return scores.Scores(
+        ("a", "b"), 0.5, names, np.array([0, 2, 1, 2]), np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8], [0.5, 0.5]]),
+        np.array([0.9, 0.5, 0.499, 0.1]), **more,
+    )  # fmt: skip
+
+
+def test_answers_of_some_photos_are_theirs_in_the_order_that_was_asked_for() -> None:
+    whole = some_scores(
+        kinds=("k1", "k2", "k3", "k4"),
+        digests=(b"1", b"2", b"3", b"4"),
+        hashes=(1, 2, 3, 4),
+        skipped=("five",),
+    )
+    some = whole.take([2, 0])
+    assert [path.name for path in some.paths] == ["three", "one"]
+    assert (some.targets.tolist(), some.recognized.tolist()) == ([1, 0], [0.499, 0.9])
+    assert some.probabilities.tolist() == [[0.2, 0.8], [0.9, 0.1]]
+    assert (some.kinds, some.digests, some.hashes) == (("k3", "k1"), (b"3", b"1"), (3, 1))
+    assert (some.labels, some.threshold, some.skipped) == (whole.labels, 0.5, ("five",))
+    assert [path.name for path in whole.without({0, 3}).paths] == ["two", "three"]
+    assert whole.of_labels().targets.tolist() == [0, 1]
+    bare = some_scores().take([1])
+    assert (bare.kinds, bare.digests, bare.hashes) == ((), (), ())
+
+
+def test_a_photo_is_recognized_from_the_threshold_on() -> None:
+    assert some_scores().accepted.tolist() == [True, True, False, False]
+    assert some_scores().predicted.tolist() == [0, 1, 1, 0]
+
+
+def test_a_line_tells_how_far_it_is(model: Model, photos: Photos, capsys: pytest.CaptureFixture[str]) -> None:
+    scores.score(model, photos.take([0]))
+    assert "score: 100%" in capsys.readouterr().err
+    scores.score(model, photos.take([0]), title="test")
+    assert "test: 100%" in capsys.readouterr().err

@@ -222,3 +222,17 @@ test("a setting that cannot be used ends the start by its name", async () => {
     assert.throws(() => load({ [name]: value }), (error) => error instanceof SettingsError && error.message.startsWith(name), `${name}=${value}`);
   }
 });
+
+test("a connection serves one request after another, and is kept while it is idle", async (t) => {
+  const api = await service(t, (_request, response) => response.end("answered"));
+  const { port } = await gateway(t, { API_URL: api.url });
+  const [client, idle] = [await raw(port), await raw(port)];
+  const ask = async (one, times) => {
+    one.socket.write("GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+    await eventually(() => one.text.split("answered").length === times + 1, `answer ${times}`);
+  };
+  await ask(idle, 1);
+  for (let times = 1; times <= 3; times += 1) await ask(client, times);
+  await ask(idle, 2);
+  assert.doesNotMatch(client.text, /connection: close/i);
+});
