@@ -133,6 +133,12 @@ class TimeoutProtocol(HttpToolsProtocol):
                 self.transport.write_eof()
 
     def on_response_complete(self) -> None:
+        if self._lingering:
+            # uvicorn would go on with the requests behind this one, whose answers nobody could be sent any more.
+            self.server_state.total_requests += 1
+            # Paused when the client was faster than the service.
+            self.flow.resume_reading()
+            return
         super().on_response_complete()
         if self._state is _Reading.BODY and self._answered():
             # Not idle: the client may stall for longer than uvicorn lets a connection be idle.

@@ -26,6 +26,8 @@ from benchmarks._environment import clean_environment as clean_environment
 from benchmarks._processes import end
 
 ROOT = Path(__file__).resolve().parent.parent
+# A client's certificates take it longer to read than twenty answers, and nothing of TLS is on loopback.
+LOOPBACK: dict[str, Any] = {"timeout": 30, "trust_env": False, "verify": False}
 
 # A shell without job control starts its background jobs with Ctrl-C ignored, and whatever they start inherits that: the
 # programs that the tests interrupt would never notice.
@@ -67,7 +69,7 @@ class Server:
     log_path: Path
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, **LOOPBACK, **options)
 
     def log(self, requests: int = 0) -> str:
         """What the server wrote so far; waits for the lines of so many requests, written after their answers."""
@@ -127,13 +129,14 @@ def running_server(
 
 def _wait_until_it_answers(server: Server) -> None:
     deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if server.process.poll() is not None:
-            pytest.fail(f"the server ended at its start:\n{server.log()}")
-        with contextlib.suppress(httpx.TransportError):
-            httpx.get(f"{server.url}/health", timeout=5, trust_env=False)
-            return
-        time.sleep(0.05)
+    with server.client() as client:
+        while time.monotonic() < deadline:
+            if server.process.poll() is not None:
+                pytest.fail(f"the server ended at its start:\n{server.log()}")
+            with contextlib.suppress(httpx.TransportError):
+                client.get("/health", timeout=5)
+                return
+            time.sleep(0.05)
     pytest.fail(f"the server does not answer:\n{server.log()}")
 
 
@@ -181,7 +184,7 @@ class LocalServer:
     url: str
 
     def client(self, **options: Any) -> httpx.Client:
-        return httpx.Client(base_url=self.url, timeout=30, trust_env=False, **options)
+        return httpx.Client(base_url=self.url, **LOOPBACK, **options)
 
 
 @contextlib.contextmanager

@@ -31,7 +31,8 @@ class Wire:
     """A connection to an app: its client's side, and the transport of the protocol's side.
 
     The app answers with the headers that it got: /at-once without reading the body, /read when it has read the body,
-    /late when `finish` is set, /begin by halves, before and after both, and anything else after both.
+    /late when `finish` is set, /last then too and with `Connection: close`, /begin by halves, before and after
+    both, and anything else after both.
     """
 
     def __init__(self) -> None:
@@ -53,14 +54,13 @@ class Wire:
 
     async def _app(self, scope: Any, receive: Any, send: Any) -> None:
         self.asked.append(scope["path"])
-        start = {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [(b"transfer-encoding", b"chunked")],
-        }
+        headers = [(b"transfer-encoding", b"chunked")]
+        start = {"type": "http.response.start", "status": 200, "headers": headers}
+        if scope["path"] == "/last":
+            start["headers"] = [*headers, (b"connection", b"close")]
         if scope["path"] == "/begin":
             await send(start)
-        if scope["path"] not in ("/at-once", "/late"):
+        if scope["path"] not in ("/at-once", "/late", "/last"):
             message = {"more_body": True}
             while message.get("more_body"):
                 message = await receive()
@@ -367,6 +367,16 @@ def test_a_server_that_ends_answers_nothing_behind_the_answer_that_is_due(wire: 
     wire.send(bytes(1000) + GET + b"POST /read HTTP/1.1\r\nContent-Length: 1\r\n\r\na" + GET)
     assert wire.closed
     assert wire.asked == ["/late"]
+
+
+def test_behind_an_answer_that_ends_the_connection_nothing_is_asked_of_the_service(wire: Wire) -> None:
+    wire.send(b"GET /last HTTP/1.1\r\nHost: a\r\n\r\n")
+    wire.send(b"POST /read HTTP/1.1\r\n" + UPLOAD + b"x")
+    wire.finish.set()
+    wire.settle()
+    assert wire.ended
+    assert wire.asked == ["/last"]
+    assert wire.statuses == [b"200"]
 
 
 def test_a_server_that_ends_waits_for_nobody_whose_upload_was_refused(wire: Wire) -> None:

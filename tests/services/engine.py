@@ -2,7 +2,8 @@
 
 Where images can be pulled (PURRDICT_IMAGES=published, as on GitHub) the published ones are used. Elsewhere the tests
 start an engine of their own in build/engine, and make stand-ins for the base images from Debian's packages and from
-this machine's Python and Node: what runs in containers then is real but for the base.
+this machine's Python and Node: what runs in containers then is real but for the base. `python -m tests.services.engine`
+makes them beforehand, which takes minutes of waiting for packages.
 """
 
 from __future__ import annotations
@@ -235,3 +236,8 @@ def _fill(context: Path, name: str) -> None:
         (context / "nginx.conf").write_text(_NGINX)
     else:
         (context / "entrypoint.sh").write_text(_POSTGRES_ENTRYPOINT)
+
+
+if __name__ == "__main__":
+    with engine():
+        pass

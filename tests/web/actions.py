@@ -55,6 +55,8 @@ def _wait_for(page: Any, name: str, selector: str) -> None:
 
 def answer_here(page: Any) -> None:
     """Lets the browser answer, and waits until it can."""
+    # Before the page has found its server it still moves, and a click meets something else.
+    page.wait_for_selector(f"{READY}, {TROUBLE}")
     page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)
     ready(page)

@@ -290,8 +290,9 @@ def browser_answered(world: World, visit: Open) -> Any:
 def browser_failed(world: World, visit: Open) -> Any:
     site = world.site(api=world.stopped())
     page = visit(site, faults=NETWORK_ERRORS)
-    # A click and no check(): where nothing answers, the page may have gone to this device by itself.
-    page.get_by_role("radio", name="This device").click(force=True)
+    # Only now: a click on a page that still moves meets something else.
+    page.wait_for_selector(TROUBLE)
+    page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector(f"{TROUBLE}:has-text('Model not loaded')")
     return page
 

@@ -18,6 +18,7 @@ from tests.web.actions import (
     ANSWERED,
     FAILED,
     NETWORK_ERRORS,
+    TROUBLE,
     answer_here,
     choose,
     choose_cat,
@@ -269,6 +270,7 @@ def cutting(world: World) -> Iterator[str]:
 
 def test_a_model_cut_off_on_the_way_is_said_and_fetched_again(visit: Visit, cutting: str) -> None:
     page = visit(cutting, faults=FAULTS)
+    page.wait_for_selector(TROUBLE)
     page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector('#status:has-text("Model not loaded")', timeout=60_000)
     choose_cat(page, wait=FAILED)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests import models
-from tests.conftest import Server
+from tests.conftest import LocalServer
 from tests.web.actions import (
     ANSWERED,
     NETWORK_ERRORS,
@@ -34,7 +34,7 @@ def _percent(value: float) -> str:
     return ">99.9%" if 0.999 < value < 1 else f"{round(value * 100, 1):g}%"
 
 
-def _said(server: Server) -> str:
+def _said(server: LocalServer) -> str:
     """What the page says of the example, from the server's own answer."""
     with server.client() as client:
         photo = (SAMPLES / "chelsea.jpg").read_bytes()

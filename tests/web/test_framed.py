@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Server
+from tests.conftest import LocalServer
 from tests.web.actions import READY
 from tests.web.conftest import Visit
 from tests.web.world import PUBLIC_HOST, World
@@ -19,7 +19,7 @@ FRAMING = """<!doctype html><body><script>
 </script>"""
 
 
-def _frame(visit: Visit, origin: str, server: Server, faults: str | None = None) -> Any:
+def _frame(visit: Visit, origin: str, server: LocalServer, faults: str | None = None) -> Any:
     """What is in a frame of the page at this origin that shows the server."""
     return visit(f"{origin}/#{server.url}/", faults=faults).frame_locator("iframe")
 

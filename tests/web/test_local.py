@@ -230,7 +230,7 @@ def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:
     data = bytearray(weights.read_bytes())
     data[len(data) // 2] ^= 1
     weights.write_bytes(data)
-    page = visit(world.site(model=broken, api=world.open.url))
+    page = ready(visit(world.site(model=broken, api=world.open.url)))
     page.get_by_role("radio", name="This device").check(force=True)
     page.wait_for_selector(TROUBLE, timeout=60_000)
     assert "damaged" in page.inner_text("#notice-text")

@@ -21,8 +21,8 @@ import httpx
 import numpy as np
 from PIL import Image
 
-from tests import models
-from tests.conftest import ROOT, Server, free_port, running_server
+from tests import conftest, models
+from tests.conftest import ROOT, LocalServer, free_port
 
 WEB = ROOT / "web"
 SAMPLES = WEB / "samples"
@@ -50,28 +50,27 @@ class World:
     def __exit__(self, *failure: Any) -> None:
         self._stack.close()
 
-    def api(self, **settings: Any) -> Server:
-        """A server of its own with these settings."""
-        log = self._folder / f"server-{time.monotonic_ns()}.log"
-        return self._stack.enter_context(running_server(log, **settings))
+    def api(self, **settings: Any) -> LocalServer:
+        """A server of its own with these settings, in a thread: a process takes five times as long to start."""
+        return self._stack.enter_context(conftest.serving(**settings))
 
     @functools.cached_property
-    def server(self) -> Server:
+    def server(self) -> LocalServer:
         """The server with default settings; it serves the page, too."""
         return self.api()
 
     @functools.cached_property
-    def open(self) -> Server:
+    def open(self) -> LocalServer:
         """A server that any page may call."""
         return self.api(ALLOWED_ORIGINS="*")
 
     @functools.cached_property
-    def keyed(self) -> Server:
+    def keyed(self) -> LocalServer:
         """A server that wants the key `right`."""
         return self.api(API_KEYS="right", ALLOWED_ORIGINS="*")
 
     @functools.cached_property
-    def unsure(self) -> Server:
+    def unsure(self) -> LocalServer:
         """A server with the published model, but a threshold that no photo passes."""
         return self.api(MODEL_DIR=str(self.model_with(thresholds={"recognized": 1.01})), ALLOWED_ORIGINS="*")
 
@@ -80,13 +79,13 @@ class World:
         return models.publish(self._folder / f"registry-{time.monotonic_ns()}", labels, **metadata)
 
     @functools.cache  # noqa: B019 - a world lives as long as the tests that use it
-    def of(self, labels: tuple[object, ...], threshold: float = 0.5) -> Server:
+    def of(self, labels: tuple[object, ...], threshold: float = 0.5) -> LocalServer:
         """A server with a tiny model of these labels, which any page may call."""
         registry = self.registry(labels, thresholds={"recognized": threshold})
         return self.api(MODEL_DIR=str(registry), ALLOWED_ORIGINS="*")
 
     @functools.cached_property
-    def empty(self) -> Server:
+    def empty(self) -> LocalServer:
         """A server without a model."""
         return self.api(MODEL_DIR=str(self._folder / "no-model"), ALLOWED_ORIGINS="*")
 
@@ -94,17 +93,17 @@ class World:
         """An address where nothing listens."""
         return f"http://127.0.0.1:{free_port()}"
 
-    def slow(self, server: Server, seconds: float) -> str:
+    def slow(self, server: LocalServer, seconds: float) -> str:
         """The address of a proxy that holds every answer of the server back for some seconds."""
         return self._stack.enter_context(_proxy(server.url, lambda: time.sleep(seconds)))
 
-    def held(self, server: Server) -> tuple[str, Callable[[], None]]:
+    def held(self, server: LocalServer) -> tuple[str, Callable[[], None]]:
         """The address of a proxy that holds every answer of the server back, and what lets them all pass."""
         passing = threading.Event()
         self._stack.callback(passing.set)
         return self._stack.enter_context(_proxy(server.url, passing.wait)), passing.set
 
-    def recorder(self, server: Server) -> tuple[str, "Recording"]:
+    def recorder(self, server: LocalServer) -> tuple[str, "Recording"]:
         """The address of a proxy in front of the server, and what goes through it."""
         recording = Recording()
         return self._stack.enter_context(_proxy(server.url, recording=recording)), recording
@@ -113,7 +112,7 @@ class World:
         """The address of a server whose health is good and whose predictions get these answers, the last for ever."""
         return self._stack.enter_context(serving(functools.partial(_Failing, list(answers))))
 
-    def ngrok(self, server: Server) -> tuple[str, list[str]]:
+    def ngrok(self, server: LocalServer) -> tuple[str, list[str]]:
         """The address of the server behind a stand-in for ngrok's free plan, and the requests that it let through.
 
         Like ngrok it shows browsers a page of its own, which no other page may read, until a request carries its
@@ -341,6 +340,7 @@ def sample(name: str) -> Image.Image:
         return image.convert("RGB")
 
 
+@functools.cache
 def large_photo() -> bytes:
     """A cat as a 20-megapixel camera held upright takes her: 5472 x 3648 pixels, EXIF saying to turn them."""
     image = sample("chelsea").resize((5472, 3648), Image.Resampling.BICUBIC)

@@ -32,7 +32,8 @@ export async function build(settings, { stream } = {}) {
     keepAliveTimeout: 30_000,
     forceCloseConnections: "idle",
     routerOptions: { ignoreTrailingSlash: false, maxParamLength: 10_000 },
-    http: { connectionsCheckingInterval: CHECK_EVERY_MS, headersTimeout: HEADERS_TIMEOUT_MS },
+    // Node swaps the two times where the one for the headers is the longer: the body would have had that long.
+    http: { connectionsCheckingInterval: CHECK_EVERY_MS, headersTimeout: Math.min(HEADERS_TIMEOUT_MS, settings.requestTimeoutMs) },
     clientErrorHandler: refuseConnection,
     frameworkErrors: (_error, _request, reply) => refuse(reply, 400, "The address of the request cannot be read."),
     exposeHeadRoutes: true,

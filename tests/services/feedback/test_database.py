@@ -24,7 +24,7 @@ from tests.services.feedback.conftest import (
     Postgres,
     Service,
     environment,
-    make_postgres,
+    new_postgres,
     running,
     said,
 )  # fmt: skip
@@ -109,44 +109,39 @@ def test_a_migration_can_be_taken_back(database_url: str) -> None:
 
 @pytest.mark.services
 def test_a_database_that_is_down_is_a_503_and_the_service_recovers_by_itself(tmp_path: Path) -> None:
-    (tmp_path / "server").mkdir()
-    server = make_postgres(tmp_path / "server")
     # Down at the start ...
-    with running(tmp_path, DATABASE_URL=server.url("postgres")) as service:
+    with new_postgres() as server, running(tmp_path, DATABASE_URL=server.url("postgres")) as service:
         answer = service.send()
         assert answer.status_code == 503
         assert "does not answer" in answer.json()["detail"]
         assert answer.headers["retry-after"]
         assert httpx.get(f"{service.url}/health", trust_env=False).status_code == 503
         server.start()
-        try:
-            first = service.send()
-            assert first.status_code == 201, first.text
-            # ... during requests ...
-            stored = {first.json()["id"]}
-            stopping = threading.Thread(target=server.stop, args=("immediate",))
-            number = 0
-            stopping.start()
-            while True:
-                number += 1
-                answer = service.send(request_id=f"d{number}", model_version="2.0.0")
-                assert answer.status_code in (201, 429, 503), answer.text
-                if answer.status_code == 201:
-                    stored.add(answer.json()["id"])
-                if answer.status_code != 201:
-                    break
-            stopping.join()
-            assert service.send(request_id="down").status_code in (429, 503)
-            # ... and back, without a restart.
-            server.start()
-            listed = httpx.get(f"{service.url}/feedback", headers={"X-API-Key": KEY}, params={"limit": 1000},
-                               trust_env=False, timeout=30)  # fmt: skip
-            assert listed.status_code == 200
-            assert stored <= {row["id"] for row in listed.json()["feedback"]}, (
-                "what was answered with 201 is there"
-            )
-        finally:
-            server.stop("immediate")
+        first = service.send()
+        assert first.status_code == 201, first.text
+        # ... during requests ...
+        stored = {first.json()["id"]}
+        stopping = threading.Thread(target=server.stop, args=("immediate",))
+        number = 0
+        stopping.start()
+        while True:
+            number += 1
+            answer = service.send(request_id=f"d{number}", model_version="2.0.0")
+            assert answer.status_code in (201, 429, 503), answer.text
+            if answer.status_code == 201:
+                stored.add(answer.json()["id"])
+            if answer.status_code != 201:
+                break
+        stopping.join()
+        assert service.send(request_id="down").status_code in (429, 503)
+        # ... and back, without a restart.
+        server.start()
+        listed = httpx.get(f"{service.url}/feedback", headers={"X-API-Key": KEY}, params={"limit": 1000},
+                           trust_env=False, timeout=30)  # fmt: skip
+        assert listed.status_code == 200
+        assert stored <= {row["id"] for row in listed.json()["feedback"]}, (
+            "what was answered with 201 is there"
+        )
 
 
 @pytest.mark.services

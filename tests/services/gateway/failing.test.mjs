@@ -161,8 +161,10 @@ test("a request whose headers or body come too slowly is ended", async (t) => {
   client.socket.write("GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ");
   const other = await raw(port);
   other.socket.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nslow");
+  const begun = Date.now();
   await client.until(/408[\s\S]*too long to arrive/);
   await other.closed;
+  assert.ok(Date.now() - begun < 6_000, "the time that is set holds for both");
 });
 
 test("a flood from one address is limited, and others go on", async (t) => {

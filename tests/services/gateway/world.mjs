@@ -44,7 +44,12 @@ export async function gateway(t, settings = {}) {
   stream.on("data", (line) => log.push(line.toString()));
   const app = await build(load({ RATE_LIMIT: "1000000", RATE_LIMIT_READS: "1000000", ...settings }), { stream });
   await app.listen({ port: 0, host: "127.0.0.1" });
-  t.after(() => app.close());
+  t.after(() => {
+    const closed = app.close();
+    // What the test left open would be waited for until it is too old to be kept alive.
+    app.server.closeAllConnections();
+    return closed;
+  });
   const { port } = app.server.address();
   return { url: `http://127.0.0.1:${port}`, port, log, app };
 }
