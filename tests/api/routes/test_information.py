@@ -177,3 +177,10 @@ def test_the_documentation_groups_what_is_predicted_and_what_is_told(client: htt
         "prediction": {"/predict", "/predict/batch"},
         "information": {"/", "/health", "/model/info"},
     }
+
+
+def test_the_documentation_names_the_fields_of_the_forms(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, field in (("/predict", "file"), ("/predict/batch", "files")):
+        form = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert (form["type"], form["required"], list(form["properties"])) == ("object", [field], [field])
