@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -142,12 +143,14 @@ def test_metrics_are_answered_on_a_port_of_their_own_while_it_serves_and_no_long
     port = free_port()
     with InProcess(METRICS_PORT=str(port)) as app:
         monkeypatch.setattr(serve, "_app", lambda: app.app)
-        served.meanwhile = lambda: scrape(port)
+        served.meanwhile = lambda: (scrape(port), threading.enumerate())
         result = run("serve", "--port", str(free_port()), METRICS_PORT=str(port))
+    text, threads = served.seen
     assert result.returncode == 0
-    assert "purrdict_model_info" in served.seen
-    assert "purrdict_workers" not in served.seen
-    assert "process_resident_memory_bytes" in served.seen
+    assert "purrdict_model_info" in text
+    assert "purrdict_workers" not in text
+    assert "process_resident_memory_bytes" in text
+    assert {thread.daemon for thread in threads if thread.name == "metrics"} == {True}, "nothing waits for it"
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=0.2)
 

@@ -63,6 +63,13 @@ def test_each_histogram_has_buckets_where_its_values_are(app: InProcess, cat_jpe
     assert names["purrdict_confidence"] == {"version", "recognized", "le"}
 
 
+def test_dashboards_find_the_labels_that_they_ask_for(app: InProcess, cat_jpeg: bytes) -> None:
+    app.post("/predict", files={"file": cat_jpeg})
+    registry = app.app.state.metrics.registry
+    names = {name for family in registry.collect() for sample in family.samples for name in sample.labels}
+    assert names == {"figure", "label", "le", "method", "recognized", "route", "stage", "status", "version"}
+
+
 def test_a_photo_is_counted_by_route_stage_label_version_and_confidence(
     app: InProcess, cat_jpeg: bytes
 ) -> None:

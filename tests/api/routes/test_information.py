@@ -165,3 +165,22 @@ def test_the_page_is_served_with_its_files_and_they_revalidate(client: httpx.Cli
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert client.get("/app.js", headers={"If-None-Match": script.headers["ETag"]}).status_code == 304
     assert client.get("/package.json").status_code == 404
+
+
+def test_the_documentation_groups_what_is_predicted_and_what_is_told(client: httpx.Client) -> None:
+    groups: dict[str, set[str]] = {}
+    for path, methods in client.get("/openapi.json").json()["paths"].items():
+        for operation in methods.values():
+            (tag,) = operation["tags"]
+            groups.setdefault(tag, set()).add(path)
+    assert groups == {
+        "prediction": {"/predict", "/predict/batch"},
+        "information": {"/", "/health", "/model/info"},
+    }
+
+
+def test_the_documentation_names_the_fields_of_the_forms(client: httpx.Client) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path, field in (("/predict", "file"), ("/predict/batch", "files")):
+        form = paths[path]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+        assert (form["type"], form["required"], list(form["properties"])) == ("object", [field], [field])

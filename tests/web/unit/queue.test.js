@@ -39,6 +39,21 @@ test("a few photos are asked about at once, and the next begins when one is done
   assert.deepEqual(finished, ["b answered"]);
 });
 
+test("it knows how many nobody has been asked about yet", async () => {
+  const { waiting, wait } = held();
+  const { queue } = queueOf(({ name }) => wait(name));
+  assert.equal(queue.waiting, 0);
+  queue.add(files("a", "b", "c", "d", "e"), "api");
+  await settle();
+  assert.equal(queue.waiting, 5 - AT_ONCE);
+  for (const name of ["a", "b"]) waiting.get(name).resolve({});
+  await settle();
+  assert.equal(queue.waiting, 0);
+  queue.add(files("f", "g", "h"), "api");
+  queue.clear();
+  assert.equal(queue.waiting, 0);
+});
+
 test("photos are read one after the other: several large ones are more than a phone holds", async () => {
   let [reading, most] = [0, 0];
   const read = async () => {
