@@ -232,6 +232,7 @@ def test_a_model_that_the_samples_do_not_suit_offers_and_loads_none(
 def test_the_samples_come_into_room_that_was_kept_for_them(world: World, visit: Visit) -> None:
     api, let_pass = world.held(world.open)
     page = visit(world.site(api=api), **PHONE)
+    page.wait_for_selector("#page")
     before = page.locator("#where").bounding_box()
     let_pass()
     page.wait_for_selector(".sample")
