@@ -73,7 +73,7 @@ export class Session {
       const file = await fetchPhoto(item.file.url);
       Object.assign(item, { file, name: file.name });
     }
-    return readPhoto(item.file, item.name, { open: item.where === "browser" });
+    return readPhoto(item.file, item.name);
   }
 
   async #ask(item) {
@@ -105,7 +105,7 @@ export class Session {
     if (!photo.opened) throw photo.heic ? new Problem("heic") : new Problem("undecodableHere", { name });
     const local = await this.#page.place.load();
     local.expect(this.#queue.waiting);
-    const answer = await local.predict(photo.blob, photo.bitmap);
+    const answer = await local.predict(photo.blob);
     if (abort?.signal.aborted) throw new Problem("cancelled");
     return { answer, requestId: newId(), network: 0, api: null, by: "browser", instead: null };
   }
@@ -118,8 +118,6 @@ export class Session {
 
   #finished(item) {
     item.slow = false;
-    // It was for one answer, and takes far more memory than its file.
-    delete item.photo?.bitmap;
     if (this.current.length && item.photo) item.photo = { ...item.photo, size: item.photo.size ?? item.photo.blob?.size, blob: undefined };
     if (!this.current.includes(item)) announce(outcome(item));
     else if (this.current.every(isDone)) announce(this.batch.outcome());

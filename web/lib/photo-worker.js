@@ -2,11 +2,10 @@
 
 import { bitmapOf, reduced } from "./pixels.js";
 
-addEventListener("message", async ({ data: { id, blob, keep, open } }) => {
+addEventListener("message", async ({ data: { id, blob, keep } }) => {
   try {
     const bitmap = await bitmapOf(blob);
     const output = await reduced(bitmap, keep);
-    if (open && !output.jpeg) return postMessage({ id, output: { ...output, bitmap } }, [bitmap]);
     bitmap.close();
     postMessage({ id, output });
   } catch {

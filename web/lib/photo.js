@@ -20,15 +20,15 @@ export const looksLikePhoto = ({ name, type }) => (type ? type.startsWith("image
 /**
  * Reads a file as a photo.
  *
- * @returns {Promise<{name, bytes, blob, sentName, opened, heic?, width?, height?, sentWidth?, sentHeight?, thumbnail?, bitmap?}>}
- *   blob is what goes out; bitmap the same, opened, where that is wanted (`open`) and has cost nothing. Where this browser
- *   can't open the format, `opened` is false and blob is the file itself: the API may still know it.
+ * @returns {Promise<{name, bytes, blob, sentName, opened, heic?, width?, height?, sentWidth?, sentHeight?, thumbnail?}>}
+ *   blob is what goes out. Where this browser can't open the format, `opened` is false and blob is the file itself: the
+ *   API may still know it.
  * @throws {Problem} notPhoto, empty, undecodable, heic, gone
  */
-export async function readPhoto(file, name, { open = false } = {}) {
+export async function readPhoto(file, name) {
   if (file.size === 0) throw new Problem("empty", { name });
   const keep = file.size <= SMALL_BYTES && SENT_AS_IS.includes(file.type);
-  const photo = (await inWorker(typed(file, name), keep, open)) ?? (await onPage(typed(file, name), keep));
+  const photo = (await inWorker(typed(file, name), keep)) ?? (await onPage(typed(file, name), keep));
   if (!photo) {
     if (await vanished(file)) throw new Problem("gone", { name });
     return unopened(file, name);
@@ -74,11 +74,11 @@ const waiting = new Map();
 let lastId = 0;
 
 /** Reads in a worker; null where there is none, or it can't. */
-function inWorker(blob, keep, open) {
+function inWorker(blob, keep) {
   if (!globalThis.OffscreenCanvas || worker === null) return null;
   worker ??= newWorker();
   const id = ++lastId;
-  worker.postMessage({ id, blob, keep, open });
+  worker.postMessage({ id, blob, keep });
   return new Promise((resolve) => waiting.set(id, resolve));
 }
 

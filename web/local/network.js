@@ -64,13 +64,12 @@ export class LocalNetwork {
    * The same answer as the API's.
    *
    * @param {Blob | ImageBitmap} source a photo that this browser can open, or a picture of its camera, which is used up
-   * @param {ImageBitmap} [opened] the same, if somebody has opened it already; it is used up
    */
-  async predict(source, opened = source) {
+  async predict(source) {
     const engine = this.#helpers.orFirst(this.#engine);
     engine.busy++;
     try {
-      return await ask(engine, opened).catch(async (problem) => {
+      return await ask(engine, source).catch(async (problem) => {
         this.#helpers.drop(engine);
         // With the whole runtime it is no lack of functions.
         if (engine.whole) throw problem;
@@ -80,7 +79,6 @@ export class LocalNetwork {
     } finally {
       engine.busy--;
       source.close?.();
-      opened.close?.();
     }
   }
 
