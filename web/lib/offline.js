@@ -4,6 +4,7 @@
 // version is downloaded whole, checked file by file, and only then offered; sw.js hands it out. A server without
 // files.json, a browser without service workers, or one that keeps nothing: the page works as it does, with a network.
 
+import { digest } from "./digest.js";
 import { byId, show } from "./dom.js";
 import { remembered } from "./settings.js";
 
@@ -135,8 +136,3 @@ async function otherTabs() {
 }
 
 const textOf = async (cache, name) => (await (await cache.match(key(name)))?.text()) ?? null;
-
-async function digest(data) {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

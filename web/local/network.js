@@ -3,6 +3,7 @@
 // The runtime is onnxruntime's, reduced to what the published models need (deploy/runtime/README.md). A model that needs more
 // stops it; then the same is done once more with the whole runtime, and remembered.
 
+import { digest } from "../lib/digest.js";
 import { canvasOf } from "../lib/photo.js";
 import { draw } from "../lib/pixels.js";
 import { Problem } from "../lib/problem.js";
@@ -51,7 +52,7 @@ export class LocalNetwork {
   async load(settings, progress) {
     // Asked before anything is downloaded, which would be in vain.
     if (!globalThis.WebAssembly?.validate(WITH_SIMD)) throw new Problem("noSimd");
-    this.#begin = async (runtime, told = progress) => started(runtime, settings, told);
+    this.#begin = (runtime, told = progress) => started(runtime, settings, told);
     const known = remembered(NEEDS_WHOLE);
     const reduced = { ...REDUCED, file: settings.runtime ?? REDUCED.file };
     const description = await (known ? this.#beginWhole() : this.#beginFirst(reduced).catch((problem) => this.#withWhole(problem)));
@@ -179,9 +180,4 @@ async function checked(data, { bytes, sha256 }) {
   const whole = weights.byteLength === bytes && (!crypto.subtle || (await digest(weights)) === sha256);
   if (!whole) throw new Problem("modelBroken");
   return weights;
-}
-
-async function digest(data) {
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
-  return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
