@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from benchmarks._processes import end
-from tests.conftest import ROOT, free_port, missing, require
+from tests.conftest import LOOPBACK, ROOT, free_port, missing, require
 
 KEY = "the-owners-key-for-tests-only"
 SECRET = "a-secret-for-tests-and-nothing-else"
@@ -252,10 +252,7 @@ class Running:
     log: Path
 
     def send(self, **changes: Any) -> httpx.Response:
-        # verify=False: nothing of TLS is here, and to read its certificates takes longer than the answer.
-        return httpx.post(
-            f"{self.url}/feedback", json=said(**changes), trust_env=False, verify=False, timeout=30
-        )
+        return httpx.post(f"{self.url}/feedback", json=said(**changes), **LOOPBACK)
 
 
 @contextlib.contextmanager
@@ -278,9 +275,7 @@ def running(
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             with contextlib.suppress(httpx.TransportError):
-                httpx.get(
-                    f"http://127.0.0.1:{port}/feedback/owner/", trust_env=False, verify=False, timeout=5
-                )
+                httpx.get(f"http://127.0.0.1:{port}/feedback/owner/", **{**LOOPBACK, "timeout": 5})
                 break
             time.sleep(0.02)
         yield Running(f"http://127.0.0.1:{port}", process, log)
