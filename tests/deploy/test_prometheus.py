@@ -202,8 +202,10 @@ def test_a_real_prometheus_scrapes_the_service_and_evaluates_the_rules(
             with contextlib.suppress(httpx.TransportError):
                 answer = httpx.get(
                     f"http://127.0.0.1:{port}/api/v1/query", params={"query": query}, trust_env=False
-                ).json()
-                return list(answer.get("data", {}).get("result", []))
+                )
+                # Until it is ready it says so, in words and with 503.
+                if answer.is_success:
+                    return list(answer.json()["data"]["result"])
             return []
 
         deadline = time.monotonic() + 60
