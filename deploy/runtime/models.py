@@ -3,7 +3,8 @@
     python -m deploy.runtime.models FOLDER
 
 Every published version, and the published body with heads for other numbers of classes, as `export` makes them: the
-kernels take other ways for other sizes. The weights of those heads are noise, because only the shapes count. With each
+kernels take other ways for other sizes. The weights of those heads are noise, because only the shapes count. And
+depthwise convolutions over any number of channels, because their function is replaced (depthwise.wat). With each
 FOLDER/NAME.onnx the side of its input in pixels: FOLDER/NAME.size.
 """
 
@@ -12,10 +13,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
+from onnx import helper
 
 from export.body.body import BODIES, load
 from export.graph.assemble import assemble
@@ -24,6 +27,8 @@ from export.head import Head
 VERSIONS = Path(__file__).parent.parent.parent / "model" / "versions"
 BODY = "lite0"
 CLASSES = (2, 3, 4, 5, 8, 13, 20, 37, 120, 1000)
+# Channels, side of the kernel, stride.
+DEPTHWISE = ((7, 3, 1), (8, 3, 2), (21, 5, 1), (40, 5, 2))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,11 +39,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args(arguments).folder
     folder.mkdir(parents=True, exist_ok=True)
-    for name, weights, size in models():
+    write(folder, models())
+    return 0
+
+
+def write(folder: Path, wanted: Iterable[tuple[str, bytes, int]]) -> None:
+    """Writes each NAME.onnx with its NAME.size."""
+    for name, weights, size in wanted:
         (folder / f"{name}.onnx").write_bytes(weights)
         (folder / f"{name}.size").write_text(str(size), encoding="utf-8")
         print(name)
-    return 0
 
 
 def models() -> Iterator[tuple[str, bytes, int]]:
@@ -52,6 +62,8 @@ def models() -> Iterator[tuple[str, bytes, int]]:
     body = load(BODIES / BODY)
     for classes in CLASSES:
         yield f"{BODY}-{classes}", own(classes), body.input_size
+    for channels, kernel, stride in DEPTHWISE:
+        yield f"depthwise-{channels}-{kernel}-{stride}", depthwise(channels, kernel, stride), 20
 
 
 def own(classes: int) -> bytes:
@@ -60,6 +72,49 @@ def own(classes: int) -> bytes:
     random = np.random.default_rng(classes)
     weights = random.normal(0, 1, (classes, body.channels)).astype(np.float32)
     return assemble(body, Head(weights, random.normal(0, 1, classes).astype(np.float32)), 1.0)
+
+
+def depthwise(channels: int, kernel: int, stride: int) -> bytes:
+    """A depthwise convolution of int8 weights over so many channels, as an ONNX file."""
+    shapes = {"spread": (channels, 3, 1, 1), "output": (channels, 1, kernel, kernel)}
+    pads = [kernel // 2] * 4
+    nodes = [
+        helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node("QLinearConv", _inputs("planes", "spread"), ["spread"]),
+        helper.make_node(
+            *("QLinearConv", _inputs("spread", "output"), ["output"]),
+            group=channels,
+            strides=[stride, stride],
+            pads=pads,
+        ),
+    ]
+    pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, [1, "height", "width", 3])
+    output = helper.make_tensor_value_info("output", onnx.TensorProto.UINT8, [1, channels, "down", "across"])
+    constants = [tensor for name, shape in shapes.items() for tensor in _constants(name, shape)]
+    graph = helper.make_graph(nodes, "depthwise", [pixels], [output], constants)
+    # As onnxruntime knows them; onnx is ahead of it.
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _inputs(given: str, name: str) -> list[str]:
+    """The inputs of QLinearConv `name`, in its order."""
+    keys = ("scale", "zero", "weights", "weights_scale", "weights_zero", "scale", "zero", "bias")
+    return [given, *(f"{name}_{key}" for key in keys)]
+
+
+def _constants(name: str, shape: tuple[int, ...]) -> list[onnx.TensorProto]:
+    """Weights of noise for it, with zero points beside zero, and scales that use the outputs' range."""
+    random = np.random.default_rng(shape[0])
+    values = {
+        "scale": np.float32(1),
+        "zero": np.uint8(101),
+        "weights": random.integers(-128, 128, shape, dtype=np.int8),
+        "weights_scale": np.float32(0.004),
+        "weights_zero": np.int8(-9),
+        "bias": random.integers(-5000, 5000, shape[0], dtype=np.int32),
+    }
+    return [onnx.numpy_helper.from_array(np.asarray(value), f"{name}_{key}") for key, value in values.items()]
 
 
 if __name__ == "__main__":

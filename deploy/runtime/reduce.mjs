@@ -1,18 +1,21 @@
 // Makes the runtime that the page loads from the npm package: the functions of kept.txt, and traps in place of the others.
+// One function is replaced by a faster one that does the same, depthwise.wat.
 //
 //     node deploy/runtime/reduce.mjs PACKAGE FOLDER
 //
-// PACKAGE is the npm package onnxruntime-web, unpacked; FOLDER is web/vendor/onnxruntime-web. wasm-opt of the npm package
-// binaryen, on the PATH, then takes away what only led to traps. The same packages and the same kept.txt give the same bytes
-// (before they are packed, whatever the version of zlib).
+// PACKAGE is the npm package onnxruntime-web, unpacked; FOLDER is web/vendor/onnxruntime-web. wasm-as and wasm-opt, of the npm
+// package binaryen, are on the PATH; wasm-opt takes away what only led to traps. The same packages and the same kept.txt
+// give the same bytes (before they are packed, whatever the version of zlib).
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import { SMALL, WASM, folders } from "./models.mjs";
-import { fromRanges, reduced } from "./wasm.mjs";
+import { bodiesOf, fromRanges, reduced, withBodies } from "./wasm.mjs";
 
 /** What the package's module uses; with more, wasm-opt might write what older browsers don't know. */
 const FEATURES = ["simd", "threads", "bulk-memory", "mutable-globals", "nontrapping-float-to-int", "sign-ext"];
@@ -23,9 +26,13 @@ const PASSES = [
   "remove-unused-module-elements",
 ];
 
+/** The function that depthwise.wat replaces: its place in the module, and what it is known by. */
+const DEPTHWISE = { place: 12_484, sha256: "d8541bb6b40ee8073b1890bf898ed09258cb2a2ef7863f0b12f54b3934da2baf" };
+
 const [folder, target] = folders("PACKAGE", "FOLDER");
 const whole = new Uint8Array(readFileSync(path.join(folder, "dist", WASM)));
-const small = swept(reduced(whole, fromRanges(readFileSync(new URL("kept.txt", import.meta.url), "utf8"))));
+const kept = fromRanges(readFileSync(new URL("kept.txt", import.meta.url), "utf8"));
+const small = inFolder((work) => swept(reduced(faster(whole, work), kept), work));
 // What runs nowhere is not published.
 if (!WebAssembly.validate(small)) throw new Error("The reduced module is not valid WebAssembly.");
 const largest = { params: { [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: small.length } };
@@ -39,14 +46,32 @@ for (const [name, bytes] of Object.entries(files)) {
   console.log(`${name}: ${bytes.length} bytes`);
 }
 
-function swept(module) {
-  const work = mkdtempSync(path.join(tmpdir(), "purrdict-runtime-"));
+/** The module, with the function of depthwise.wat in its place. */
+function faster(module, work) {
+  const [text, kernel] = [fileURLToPath(new URL("depthwise.wat", import.meta.url)), path.join(work, "depthwise.wasm")];
+  execFileSync("wasm-as", ["--enable-simd", text, "-o", kernel], { stdio: "inherit" });
+  const [better] = bodiesOf(new Uint8Array(readFileSync(kernel)));
+  return withBodies(module, (body, place) => {
+    if (place !== DEPTHWISE.place) return body;
+    const sha256 = createHash("sha256").update(body).digest("hex");
+    if (sha256 !== DEPTHWISE.sha256) throw new Error(`Function ${place} is another one than depthwise.wat replaces: ${sha256}`);
+    return better;
+  });
+}
+
+function swept(module, work) {
   const [before, after] = ["before.wasm", "after.wasm"].map((name) => path.join(work, name));
+  writeFileSync(before, module);
+  const options = [...FEATURES.map((name) => `--enable-${name}`), ...PASSES.map((name) => `--${name}`)];
+  execFileSync("wasm-opt", [...options, before, "-o", after], { stdio: "inherit" });
+  return new Uint8Array(readFileSync(after));
+}
+
+/** What `task` gives for a folder that goes afterwards. */
+function inFolder(task) {
+  const work = mkdtempSync(path.join(tmpdir(), "purrdict-runtime-"));
   try {
-    writeFileSync(before, module);
-    const options = [...FEATURES.map((name) => `--enable-${name}`), ...PASSES.map((name) => `--${name}`)];
-    execFileSync("wasm-opt", [...options, before, "-o", after], { stdio: "inherit" });
-    return new Uint8Array(readFileSync(after));
+    return task(work);
   } finally {
     rmSync(work, { recursive: true });
   }

@@ -3,13 +3,14 @@
 import hashlib
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deploy import site as publishing
-from tests.conftest import ROOT
+from tests.conftest import ROOT, require_program
 from tests.web.actions import ANSWERED, NETWORK_ERRORS, choose_cat, facts, probabilities, ready
 from tests.web.conftest import Visit
 from tests.web.world import World
@@ -85,6 +86,22 @@ def test_a_model_of_own_classes_runs_on_the_reduced_runtime(
     page, names = _visit_here(visit, world.api(MODEL_DIR=str(registry)).url)
     _cat_here(page)
     assert names == [REDUCED]
+
+
+def test_the_reduced_runtime_gives_the_same_as_the_whole_one_to_the_bit(tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    from deploy.runtime.models import BODY, models, write
+
+    # All versions and numbers of classes take a minute: after a change of the runtime, see deploy/runtime/README.md.
+    counted = {*VERSIONS, f"{BODY}-8"}
+    write(tmp_path, (model for model in models() if model[0] in counted or model[0].startswith("depthwise")))
+    check = ROOT / "deploy" / "runtime" / "check.mjs"
+    done = subprocess.run(
+        [require_program("node"), check, tmp_path, ROOT / "web" / "vendor" / "onnxruntime-web"],
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("are the same") == len(VERSIONS) + 5
 
 
 def test_a_model_that_needs_more_is_started_with_the_whole_runtime(world: World, visit: Visit) -> None:
