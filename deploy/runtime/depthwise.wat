@@ -1,10 +1,9 @@
 ;; MlasConvDepthwiseKernel<uint8_t, int8_t> of onnxruntime (onnxruntime/core/mlas/lib/qdwconv.cpp), the same to the bit.
 ;;
-;; onnxruntime has this loop in vector instructions for x86 and ARM; for WebAssembly it takes one channel at a time. Here
-;; are eight: the network of model 2.0.0 takes 38 instead of 72 ms (node deploy/runtime/check.mjs prints both).
+;; onnxruntime has it in vector instructions for x86 and ARM; for WebAssembly it takes one channel at a time.
 (module
   (memory 1)
-  (func (export "depthwise")
+  (func
     ;; int32 $output[$outputs][$channels] = sums over $taps of ($inputs[outputs][taps][channels] - $inputZero) *
     ;; ($filter[taps][channels] - $filterZero), where $inputs are pointers, one for each output and tap.
     (param $inputs i32) (param $inputZero i32) (param $filter i32) (param $filterZero i32)

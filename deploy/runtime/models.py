@@ -4,7 +4,7 @@
 
 Every published version, and the published body with heads for other numbers of classes, as `export` makes them: the
 kernels take other ways for other sizes. The weights of those heads are noise, because only the shapes count. And
-depthwise convolutions over any number of channels, because their function is replaced (depthwise.wat). With each
+depthwise convolutions over any number of channels, because what computes them is replaced (faster.mjs). With each
 FOLDER/NAME.onnx the side of its input in pixels: FOLDER/NAME.size.
 """
 
@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -80,7 +80,8 @@ def depthwise(channels: int, kernel: int, stride: int) -> bytes:
     pads = [kernel // 2] * 4
     nodes = [
         helper.make_node("Transpose", ["pixels"], ["planes"], perm=[0, 3, 1, 2]),
-        helper.make_node("QLinearConv", _inputs("planes", "spread"), ["spread"]),
+        # Without a bias.
+        helper.make_node("QLinearConv", _inputs("planes", "spread")[:-1], ["spread"]),
         helper.make_node(
             *("QLinearConv", _inputs("spread", "output"), ["output"]),
             group=channels,
@@ -90,7 +91,8 @@ def depthwise(channels: int, kernel: int, stride: int) -> bytes:
     ]
     pixels = helper.make_tensor_value_info("pixels", onnx.TensorProto.UINT8, [1, "height", "width", 3])
     output = helper.make_tensor_value_info("output", onnx.TensorProto.UINT8, [1, channels, "down", "across"])
-    constants = [tensor for name, shape in shapes.items() for tensor in _constants(name, shape)]
+    used = {name for node in nodes for name in node.input}
+    constants = [tensor for name, shape in shapes.items() for tensor in _constants(name, shape, used)]
     graph = helper.make_graph(nodes, "depthwise", [pixels], [output], constants)
     # As onnxruntime knows them; onnx is ahead of it.
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
@@ -103,18 +105,20 @@ def _inputs(given: str, name: str) -> list[str]:
     return [given, *(f"{name}_{key}" for key in keys)]
 
 
-def _constants(name: str, shape: tuple[int, ...]) -> list[onnx.TensorProto]:
-    """Weights of noise for it, with zero points beside zero, and scales that use the outputs' range."""
-    random = np.random.default_rng(shape[0])
+def _constants(name: str, shape: tuple[int, ...], used: Container[str]) -> list[onnx.TensorProto]:
+    """Those that are used: weights of noise, zero points beside zero, and scales that go to the ends of the range."""
+    channels = shape[0]
+    random = np.random.default_rng(channels)
     values = {
         "scale": np.float32(1),
         "zero": np.uint8(101),
         "weights": random.integers(-128, 128, shape, dtype=np.int8),
-        "weights_scale": np.float32(0.004),
-        "weights_zero": np.int8(-9),
-        "bias": random.integers(-5000, 5000, shape[0], dtype=np.int32),
+        "weights_scale": random.uniform(0.002, 0.02, channels).astype(np.float32),
+        "weights_zero": np.full(channels, -9, np.int8),
+        "bias": random.integers(-5000, 5000, channels, dtype=np.int32),
     }
-    return [onnx.numpy_helper.from_array(np.asarray(value), f"{name}_{key}") for key, value in values.items()]
+    constants = {f"{name}_{key}": np.asarray(value) for key, value in values.items()}
+    return [onnx.numpy_helper.from_array(value, full) for full, value in constants.items() if full in used]
 
 
 if __name__ == "__main__":

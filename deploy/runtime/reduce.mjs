@@ -1,5 +1,5 @@
 // Makes the runtime that the page loads from the npm package: the functions of kept.txt, and traps in place of the others.
-// One function is replaced by a faster one that does the same, depthwise.wat.
+// Two loops are replaced by faster ones that do the same (faster.mjs).
 //
 //     node deploy/runtime/reduce.mjs PACKAGE FOLDER
 //
@@ -8,14 +8,13 @@
 // give the same bytes (before they are packed, whatever the version of zlib).
 
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
+import { faster } from "./faster.mjs";
 import { SMALL, WASM, folders } from "./models.mjs";
-import { bodiesOf, fromRanges, reduced, withBodies } from "./wasm.mjs";
+import { fromRanges, reduced } from "./wasm.mjs";
 
 /** What the package's module uses; with more, wasm-opt might write what older browsers don't know. */
 const FEATURES = ["simd", "threads", "bulk-memory", "mutable-globals", "nontrapping-float-to-int", "sign-ext"];
@@ -26,13 +25,10 @@ const PASSES = [
   "remove-unused-module-elements",
 ];
 
-/** The function that depthwise.wat replaces: its place in the module, and what it is known by. */
-const DEPTHWISE = { place: 12_484, sha256: "d8541bb6b40ee8073b1890bf898ed09258cb2a2ef7863f0b12f54b3934da2baf" };
-
 const [folder, target] = folders("PACKAGE", "FOLDER");
 const whole = new Uint8Array(readFileSync(path.join(folder, "dist", WASM)));
 const kept = fromRanges(readFileSync(new URL("kept.txt", import.meta.url), "utf8"));
-const small = inFolder((work) => swept(reduced(faster(whole, work), kept), work));
+const small = inFolder((work) => swept(faster(reduced(whole, kept), work), work));
 // What runs nowhere is not published.
 if (!WebAssembly.validate(small)) throw new Error("The reduced module is not valid WebAssembly.");
 const largest = { params: { [constants.BROTLI_PARAM_LGWIN]: 24, [constants.BROTLI_PARAM_SIZE_HINT]: small.length } };
@@ -44,19 +40,6 @@ console.log(`${WASM}: ${whole.length} bytes; ${SMALL}: ${small.length} bytes`);
 for (const [name, bytes] of Object.entries(files)) {
   writeFileSync(path.join(target, name), bytes);
   console.log(`${name}: ${bytes.length} bytes`);
-}
-
-/** The module, with the function of depthwise.wat in its place. */
-function faster(module, work) {
-  const [text, kernel] = [fileURLToPath(new URL("depthwise.wat", import.meta.url)), path.join(work, "depthwise.wasm")];
-  execFileSync("wasm-as", ["--enable-simd", text, "-o", kernel], { stdio: "inherit" });
-  const [better] = bodiesOf(new Uint8Array(readFileSync(kernel)));
-  return withBodies(module, (body, place) => {
-    if (place !== DEPTHWISE.place) return body;
-    const sha256 = createHash("sha256").update(body).digest("hex");
-    if (sha256 !== DEPTHWISE.sha256) throw new Error(`Function ${place} is another one than depthwise.wat replaces: ${sha256}`);
-    return better;
-  });
 }
 
 function swept(module, work) {

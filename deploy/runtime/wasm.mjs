@@ -1,7 +1,7 @@
 // As much of WebAssembly's binary format (https://webassembly.github.io/spec/core/binary/) as it takes to count which
 // functions of a module run, and to replace the bodies of the others. Every index and every other byte stays as it is.
 
-const SECTION = { import: 2, global: 6, export: 7, code: 10 };
+const SECTION = { import: 2, function: 3, global: 6, export: 7, code: 10 };
 const HEADER_BYTES = 8;
 const [FUNCTION, GLOBAL] = [0, 3];
 /** No locals, `unreachable`, `end`: a function that stops with a RuntimeError when it is called. */
@@ -21,6 +21,18 @@ export function withBodies(module, change) {
   return rewritten(module, { [SECTION.code]: joined([number(bodies.length), ...bodies]) });
 }
 
+/** The module, with one more function, of a type among the module's, and the index by which it is called. */
+export function withFunction(module, type, body) {
+  const known = sections(module);
+  const section = (wanted) => known.find(({ id }) => id === wanted);
+  const [types, bodies] = [SECTION.function, SECTION.code].map((id) => list(module, section(id)));
+  const more = rewritten(module, {
+    [SECTION.function]: joined([number(types.count + 1), types.rest, number(type)]),
+    [SECTION.code]: joined([number(bodies.count + 1), bodies.rest, sized(body)]),
+  });
+  return { module: more, index: imported(module, section(SECTION.import), FUNCTION) + types.count };
+}
+
 /** The module, with only the functions in `kept` (a Set of places in `bodiesOf`): any other traps when it is called. */
 export const reduced = (module, kept) => withBodies(module, (body, index) => (kept.has(index) ? body : TRAP));
 
@@ -30,7 +42,7 @@ export function instrumented(module) {
   const section = (wanted) => known.find(({ id }) => id === wanted);
   const count = bodiesOf(module).length;
   const globals = list(module, section(SECTION.global));
-  const first = importedGlobals(module, section(SECTION.import)) + globals.count;
+  const first = imported(module, section(SECTION.import), GLOBAL) + globals.count;
   const exports = list(module, section(SECTION.export));
   const indices = Array.from({ length: count }, (_, i) => i);
   // (global (mut i32) (i32.const 0))
@@ -100,7 +112,8 @@ function list(module, { start, end }) {
   return { count: read.number(), rest: module.subarray(read.at, end) };
 }
 
-function importedGlobals(module, section) {
+/** How many of a kind are imported. */
+function imported(module, section, wanted) {
   // A module need not import anything.
   if (!section) return 0;
   const { start, end } = section;
@@ -119,7 +132,7 @@ function importedGlobals(module, section) {
     }
     return kind;
   });
-  return kinds.filter((kind) => kind === GLOBAL).length;
+  return kinds.filter((kind) => kind === wanted).length;
 }
 
 function endOfLocals(body) {
@@ -157,7 +170,8 @@ function reader(data, at) {
   };
 }
 
-function number(value) {
+/** An unsigned number as LEB128. */
+export function number(value) {
   const bytes = [];
   for (; value > 127; value = Math.floor(value / 128)) bytes.push((value % 128) + 128);
   return Uint8Array.of(...bytes, value);

@@ -16,7 +16,7 @@ import { unpacked } from "./unpack.js";
 /** The folder of the page. */
 const PAGE = new URL("..", import.meta.url);
 /** For the progress bar: the sizes as it is downloaded, until the server has told, and unpacked. */
-const REDUCED = { file: "vendor/onnxruntime-web/ort-wasm-simd-threaded.reduced.wasm.gz", bytes: 1_137_322, unpacked: 5_185_568 };
+const REDUCED = { file: "vendor/onnxruntime-web/ort-wasm-simd-threaded.reduced.wasm.gz", bytes: 1_137_427, unpacked: 5_185_790 };
 const WHOLE = { file: "vendor/onnxruntime-web/ort-wasm-simd-threaded.wasm.gz", bytes: 3_659_927, unpacked: 14_239_897, whole: true };
 /** So much of a model is on the way, until the server has told: numbers of eight bits pack to three quarters. */
 const PACKED = 0.77;

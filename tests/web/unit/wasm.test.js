@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
-import { bodiesOf, fromRanges, instrumented, ranIn, reduced, toRanges } from "../../../deploy/runtime/wasm.mjs";
+import { bodiesOf, fromRanges, instrumented, ranIn, reduced, toRanges, withBodies, withFunction } from "../../../deploy/runtime/wasm.mjs";
 
 // Two functions without parameters that give an i32: "one" gives 1 and has a local, "two" gives 2. One global, 7, mutable.
 const MODULE = Uint8Array.of(
@@ -29,6 +29,17 @@ test("a function that is not kept traps, and the others do as before", () => {
 
 test("a module of which everything is kept stays as it is", () => {
   assert.deepEqual(reduced(MODULE, new Set([0, 1])), MODULE);
+});
+
+test("a function can be added, which the others may call", () => {
+  // i32.const 5
+  const { module, index } = withFunction(MODULE, 0, Uint8Array.of(0, 0x41, 5, 0x0b));
+  assert.equal(index, 2);
+  assert.deepEqual(bodiesOf(module).length, 3);
+  // call
+  const calling = withBodies(module, (body, place) => (place === 1 ? Uint8Array.of(0, 0x10, index, 0x0b) : body));
+  const { one, two } = exportsOf(calling);
+  assert.deepEqual([one(), two()], [1, 5]);
 });
 
 test("an instrumented module does as before and tells which functions ran", () => {
