@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.util
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image, ImageDraw, ImageFilter
 
 from tests.conftest import require
@@ -139,15 +141,18 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of the default recipe on the generated photos."""
+    """The folder of a finished run of the default recipe on the generated photos, one for all processes."""
     from export import recipe
     from export.train import train
 
-    out = tmp_path_factory.mktemp("run")
-    train(
-        [photos / "photos"], out, recipe.load("lite0"), photos / "neither", photos / "cache",
-        "python -m export train photos",
-    )  # fmt: skip
+    base = tmp_path_factory.getbasetemp()
+    out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished-run"
+    with FileLock(f"{out}.lock"):
+        if not (out / "model.onnx").exists():
+            train(
+                [photos / "photos"], out, recipe.load("lite0"), photos / "neither", photos / "cache",
+                "python -m export train photos",
+            )  # fmt: skip
     return out
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from export.measure import plots, tables
+from export.measure import tables
 from export.measure.scores import Scores
+
+
+@pytest.fixture
+def plots() -> ModuleType:
+    """Imported by the process that draws: matplotlib takes others half a second."""
+    return importlib.import_module("export.measure.plots")
 
 
 def scores(labels: tuple[str, ...]) -> Scores:
@@ -40,14 +48,18 @@ def scores(labels: tuple[str, ...]) -> Scores:
         ),
     ],
 )  # fmt: skip
-def test_every_plot_is_drawn_and_no_letter_is_missing(labels: tuple[str, ...], tmp_path: Path) -> None:
+def test_every_plot_is_drawn_and_no_letter_is_missing(
+    plots: ModuleType, labels: tuple[str, ...], tmp_path: Path
+) -> None:
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message=".*[Gg]lyph.*")
         for path in plots.draw_all(scores(labels), tmp_path):
             assert Image.open(path).size > (200, 200)
 
 
-def test_a_label_that_no_font_can_show_is_drawn_as_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_label_that_no_font_can_show_is_drawn_as_its_number(
+    plots: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(plots, "_FONTS", ())
     assert plots.drawable(["日本語", "cat"]) == ["class 1", "cat"]
 
