@@ -1,9 +1,10 @@
 // Compares the reduced runtime with the whole one: the same outputs, bit for bit, of every model for every photo. Prints how
-// long the fastest of nine photos takes in either.
+// long the fastest of PHOTOS more takes in either.
 //
-//     node deploy/runtime/check.mjs MODELS FOLDER
+//     node deploy/runtime/check.mjs MODELS FOLDER PHOTOS
 //
-// MODELS is the folder that models.py has written; FOLDER is web/vendor/onnxruntime-web.
+// MODELS is the folder that models.py has written; FOLDER is web/vendor/onnxruntime-web. Until about PHOTOS = 40 V8 compiles
+// while it runs, and times are longer than later ones.
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -11,9 +12,7 @@ import { pathToFileURL } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { OPTIONS, SMALL, WASM, folders, modelsIn, photos } from "./models.mjs";
 
-const ROUNDS = 9;
-
-const [models, target] = folders("MODELS", "FOLDER");
+const [models, target, count] = folders("MODELS", "FOLDER", "PHOTOS");
 
 /** A runtime of its own: of one script at another address there is another instance. */
 async function runtime(name) {
@@ -31,10 +30,10 @@ async function outputs(ort, { bytes, size }) {
     const answer = await run(pixels);
     all.push(...session.outputNames.map((name) => Buffer.from(new Uint8Array(answer[name].data.buffer.slice(0))).toString("hex")));
   }
-  const times = [];
-  for (let round = 0; round < ROUNDS; round++) {
+  const [times, noise] = [[], photos(size)[2]];
+  for (let round = 0; round < Number(count); round++) {
     const start = performance.now();
-    await run(photos(size)[2]);
+    await run(noise);
     times.push(performance.now() - start);
   }
   await session.release();

@@ -97,7 +97,7 @@ def test_the_reduced_runtime_gives_the_same_as_the_whole_one_to_the_bit(tmp_path
     write(tmp_path, (model for model in models() if model[0] in counted or model[0].startswith("depthwise")))
     check = ROOT / "deploy" / "runtime" / "check.mjs"
     done = subprocess.run(
-        [require_program("node"), check, tmp_path, ROOT / "web" / "vendor" / "onnxruntime-web"],
+        [require_program("node"), check, tmp_path, ROOT / "web" / "vendor" / "onnxruntime-web", "1"],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
