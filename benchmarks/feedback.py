@@ -67,7 +67,7 @@ def _postgres(folder: Path) -> Iterator[str]:
             [*user, str(found[-1] / program), *arguments], check=True, stdout=subprocess.DEVNULL, cwd="/"
         )
 
-    run("initdb", "-D", data, "--auth", "trust", "-U", "postgres", "-E", "UTF8")
+    run("initdb", "-D", data, "--auth", "trust", "-U", "postgres", "-E", "UTF8", "--no-locale")
     run("pg_ctl", "-D", data, "-l", str(folder / "log"), "-o", options, "-w", "start")
     try:
         yield f"postgresql://postgres@127.0.0.1:{port}/postgres"

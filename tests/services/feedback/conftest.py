@@ -187,7 +187,9 @@ def _make_postgres(folder: Path) -> Postgres:
             ):
                 parent.chmod(parent.stat().st_mode | 0o001)
     server.run(
-        "initdb", "-D", str(folder / "data"), "--auth", "trust", "--no-sync", "-U", "postgres", "-E", "UTF8"
+        *("initdb", "-D", str(folder / "data"), "--auth", "trust", "--no-sync", "-U", "postgres"),
+        # Whatever languages this machine has.
+        *("-E", "UTF8", "--no-locale"),
     )
     return server
 
