@@ -53,11 +53,18 @@ def _wait_for(page: Any, name: str, selector: str) -> None:
         page.wait_for_selector(selector)
 
 
+def choose_place(page: Any, name: str) -> None:
+    """Chooses who answers: "Our server" or "This device"."""
+    # The words are pressed, as people do, once the page has stopped moving. The round button itself is not shown, and a
+    # click that is forced on it may meet something else.
+    page.locator("label", has=page.get_by_role("radio", name=name)).click()
+    assert page.get_by_role("radio", name=name).is_checked()
+
+
 def answer_here(page: Any) -> None:
     """Lets the browser answer, and waits until it can."""
-    # Before the page has found its server it still moves, and a click meets something else.
     page.wait_for_selector(f"{READY}, {TROUBLE}")
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)
     ready(page)
 

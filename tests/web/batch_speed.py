@@ -26,6 +26,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from tests.conftest import require_program
+from tests.web.actions import choose_place
 from tests.web.conftest import CHROMIUM, FLAGS
 from tests.web.world import SAMPLES, World
 
@@ -85,7 +86,7 @@ def _measure(world: World, browser: Any, options: argparse.Namespace) -> dict[st
     page.goto(world.server.url)
     page.wait_for_selector('#status[data-state="ready"]')
     if options.where == "browser":
-        page.get_by_role("radio", name="This device").check(force=True)
+        choose_place(page, "This device")
         page.wait_for_selector('#status:has-text("Ready, on this device")', timeout=60_000)
     page.evaluate(CHOOSE, [_photos(*options.size), options.photos])
     heap = "() => Math.round(performance.memory.usedJSHeapSize / 1e6)"

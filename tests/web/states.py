@@ -12,6 +12,7 @@ from tests.web.actions import (
     answer_here,
     choose,
     choose_cat,
+    choose_place,
     ready,
     try_sample,
     unfold,
@@ -273,7 +274,7 @@ def settings_wrong(world: World, visit: Open) -> Any:
 def browser_loading(world: World, visit: Open) -> Any:
     page = ready(visit(world.server.url))
     page.route("**/model/model.onnx", lambda route: None)
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector('#where-note:has-text("Loading the model:")')
     return page
 
@@ -292,7 +293,7 @@ def browser_failed(world: World, visit: Open) -> Any:
     page = visit(site, faults=NETWORK_ERRORS)
     # Only now: a click on a page that still moves meets something else.
     page.wait_for_selector(TROUBLE)
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector(f"{TROUBLE}:has-text('Model not loaded')")
     return page
 

@@ -22,6 +22,7 @@ from tests.web.actions import (
     answer_here,
     choose,
     choose_cat,
+    choose_place,
     facts,
     ready,
     try_sample,
@@ -271,7 +272,7 @@ def cutting(world: World) -> Iterator[str]:
 def test_a_model_cut_off_on_the_way_is_said_and_fetched_again(visit: Visit, cutting: str) -> None:
     page = visit(cutting, faults=FAULTS)
     page.wait_for_selector(TROUBLE)
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector('#status:has-text("Model not loaded")', timeout=60_000)
     choose_cat(page, wait=FAILED)
     _Cutting.cut = False

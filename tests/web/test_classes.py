@@ -16,6 +16,7 @@ from tests.web.actions import (
     NETWORK_ERRORS,
     answer_here,
     choose,
+    choose_place,
     probabilities,
     ready,
     try_sample,
@@ -440,7 +441,7 @@ def test_the_page_follows_the_place_that_answers(world: World, visit: Visit) -> 
     _asks(page, FLOWER_QUESTION)
     answer_here(page)
     _asks(page, "Otter or newt?")
-    page.get_by_role("radio", name="Our server").check(force=True)
+    choose_place(page, "Our server")
     _asks(page, FLOWER_QUESTION)
 
 

@@ -13,6 +13,7 @@ from tests.web.actions import (
     answer_here,
     choose,
     choose_cat,
+    choose_place,
     ready,
 )
 from tests.web.conftest import Visit
@@ -148,7 +149,7 @@ def test_the_model_on_this_device_answers_the_example_and_nothing_is_sent(world:
     page = visit(world.site(model=world.model_with(), api=world.stopped()), faults=NETWORK_ERRORS, **DESKTOP)
     page.wait_for_selector(TROUBLE)
     requests = _requests(page)
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector(SHOWN, timeout=60_000)
     assert page.inner_text("#example-answer") == _said(world.server)
     assert [one for one in requests if one.startswith("POST")] == []

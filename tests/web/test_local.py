@@ -20,6 +20,7 @@ from tests.web.actions import (
     WARM,
     answer_here,
     choose,
+    choose_place,
     facts,
     pixels,
     probabilities,
@@ -122,7 +123,7 @@ def test_a_photo_chosen_while_the_model_loads_waits_for_it(world: World, visit: 
     page = ready(visit(world.server.url))
     held: list[Any] = []
     page.route("**/model/model.onnx", lambda route: held.append(route))
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector('#where-note:has-text("Loading the model:")')
     assert page.get_by_role("progressbar").first.is_visible()
     try_sample(page, wait='#stage[data-state="busy"]')
@@ -138,7 +139,7 @@ def test_a_browser_too_old_to_run_the_model_is_told_before_the_download(world: W
     ready(page)
     loaded: list[str] = []
     page.on("request", lambda request: loaded.append(request.url))
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector(TROUBLE)
     assert "too old to run the model: it lacks WebAssembly SIMD" in page.inner_text("#notice-text")
     try_sample(page, wait=FAILED)
@@ -231,7 +232,7 @@ def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:
     data[len(data) // 2] ^= 1
     weights.write_bytes(data)
     page = ready(visit(world.site(model=broken, api=world.open.url)))
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector(TROUBLE, timeout=60_000)
     assert "damaged" in page.inner_text("#notice-text")
 
@@ -239,7 +240,7 @@ def test_a_damaged_model_is_refused(world: World, visit: Visit) -> None:
 def test_a_model_that_cannot_be_had_is_said_and_can_be_tried_again(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url, faults=NETWORK_ERRORS))
     page.route("**/model/metadata.json", lambda route: route.abort())
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector(TROUBLE)
     assert "no model file" in page.inner_text("#notice-text")
     page.unroute("**/model/metadata.json")
@@ -283,6 +284,6 @@ def test_the_runtime_comes_while_the_model_is_still_asked_for(world: World, visi
     held: list[Any] = []
     page.route("**/model/metadata.json", lambda route: held.append(route))
     with page.expect_response("**/*.wasm"):
-        page.get_by_role("radio", name="This device").check(force=True)
+        choose_place(page, "This device")
     held[0].continue_()
     page.wait_for_selector('#where-note:has-text("The model is loaded")', timeout=60_000)

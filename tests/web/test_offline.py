@@ -9,7 +9,7 @@ import pytest
 
 from deploy import site as publishing
 from tests.conftest import ROOT
-from tests.web.actions import ANSWERED, FAILED, NETWORK_ERRORS, choose_cat, ready
+from tests.web.actions import ANSWERED, FAILED, NETWORK_ERRORS, choose_cat, choose_place, ready
 from tests.web.conftest import Visit
 from tests.web.world import World
 
@@ -150,7 +150,7 @@ def test_a_server_that_wants_a_key_says_so_at_once_and_this_device_answers(
 
 def test_the_choice_of_who_answers_is_remembered(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.reload()
     assert page.get_by_role("radio", name="This device").is_checked()
 

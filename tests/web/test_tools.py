@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import require_program
-from tests.web.actions import ANSWERED, FAILED, choose, pixels, ready, try_sample, unfold
+from tests.web.actions import ANSWERED, FAILED, choose, choose_place, pixels, ready, try_sample, unfold
 from tests.web.conftest import CHROMIUM, DEFAULTS, FLAGS, Visit
 from tests.web.world import SAMPLES, World, upload
 
@@ -206,7 +206,7 @@ def test_the_request_is_there_as_code(world: World, visit: Visit, kind: str) -> 
 
 def test_a_photo_that_was_cut_off_leads_to_the_server(world: World, visit: Visit) -> None:
     page = ready(visit(world.server.url))
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     choose(page, upload("cut.jpg", b"\xff\xd8\xff" + bytes(300)), wait=FAILED)
     assert "cut off on the way" in page.inner_text("#verdict-note")
     assert page.get_by_role("button", name="Answer on our server").is_visible()

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, free_port, missing
-from tests.web.actions import ANSWERED, NETWORK_ERRORS, ready, try_sample
+from tests.web.actions import ANSWERED, NETWORK_ERRORS, choose_place, ready, try_sample
 from tests.web.conftest import Visit
 from tests.web.world import World
 
@@ -123,7 +123,7 @@ def test_a_script_that_comes_as_something_else_is_named_with_its_type(
         route.fulfill(response=response, headers={**response.headers, "content-type": kind})  # type: ignore[attr-defined]
 
     page.context.route(f"**/{file}", mistyped)
-    page.get_by_role("radio", name="This device").check(force=True)
+    choose_place(page, "This device")
     page.wait_for_selector('#status[data-state="problem"]')
     words = page.inner_text("#notice-text")
     assert file in words
