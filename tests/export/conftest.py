@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 from PIL import Image, ImageDraw, ImageFilter
 
 from tests.conftest import require
@@ -147,7 +146,7 @@ def finished(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     base = tmp_path_factory.getbasetemp()
     out = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished-run"
-    with FileLock(f"{out}.lock"):
+    with require("filelock").FileLock(f"{out}.lock"):
         if not (out / "model.onnx").exists():
             train(
                 [photos / "photos"], out, recipe.load("lite0"), photos / "neither", photos / "cache",
