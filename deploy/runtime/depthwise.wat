@@ -8,7 +8,7 @@
     ;; ($filter[taps][channels] - $filterZero), where $inputs are pointers, one for each output and tap.
     (param $inputs i32) (param $inputZero i32) (param $filter i32) (param $filterZero i32)
     (param $output i32) (param $channels i32) (param $outputs i32) (param $taps i32)
-    (local $left i32) (local $channel i32) (local $pointer i32) (local $lastPointer i32) (local $weights i32)
+    (local $channel i32) (local $pointer i32) (local $lastPointer i32) (local $weights i32)
     (local $zero v128) (local $weightZero v128) (local $x v128) (local $w v128) (local $low v128) (local $high v128)
     (local $sum i32)
     (local.set $zero (i16x8.splat (local.get $inputZero)))

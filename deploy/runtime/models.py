@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,8 +51,8 @@ def write(folder: Path, wanted: Iterable[tuple[str, bytes, int]]) -> None:
         print(name)
 
 
-def models() -> Iterator[tuple[str, bytes, int]]:
-    """Name, ONNX file and side of the input in pixels of each."""
+def models(classes: Sequence[int] = CLASSES) -> Iterator[tuple[str, bytes, int]]:
+    """Name, ONNX file and side of the input in pixels of each; `classes` are those of the heads."""
     for path in sorted(VERSIONS.glob("*/model.onnx")):
         yield (
             path.parent.name,
@@ -60,8 +60,8 @@ def models() -> Iterator[tuple[str, bytes, int]]:
             json.loads(path.with_name("metadata.json").read_text(encoding="utf-8"))["input_size"],
         )
     body = load(BODIES / BODY)
-    for classes in CLASSES:
-        yield f"{BODY}-{classes}", own(classes), body.input_size
+    for count in classes:
+        yield f"{BODY}-{count}", own(count), body.input_size
     for channels, kernel, stride in DEPTHWISE:
         yield f"depthwise-{channels}-{kernel}-{stride}", depthwise(channels, kernel, stride), 20
 

@@ -11,7 +11,7 @@ const RAN = "ran ";
 
 /** The bodies of the functions that a module defines, in order, without their sizes: Uint8Array[]. */
 export function bodiesOf(module) {
-  const { start, end } = sections(module).find(({ id }) => id === SECTION.code);
+  const { start, end } = section(module, SECTION.code);
   return parse(module, start, end, (read) => read.bytes(read.number()));
 }
 
@@ -23,14 +23,12 @@ export function withBodies(module, change) {
 
 /** The module, with one more function, of a type among the module's, and the index by which it is called. */
 export function withFunction(module, type, body) {
-  const known = sections(module);
-  const section = (wanted) => known.find(({ id }) => id === wanted);
-  const [types, bodies] = [SECTION.function, SECTION.code].map((id) => list(module, section(id)));
+  const [types, bodies] = [SECTION.function, SECTION.code].map((id) => list(module, section(module, id)));
   const more = rewritten(module, {
     [SECTION.function]: joined([number(types.count + 1), types.rest, number(type)]),
     [SECTION.code]: joined([number(bodies.count + 1), bodies.rest, sized(body)]),
   });
-  return { module: more, index: imported(module, section(SECTION.import), FUNCTION) + types.count };
+  return { module: more, index: imported(module, section(module, SECTION.import), FUNCTION) + types.count };
 }
 
 /** The module, with only the functions in `kept` (a Set of places in `bodiesOf`): any other traps when it is called. */
@@ -38,12 +36,10 @@ export const reduced = (module, kept) => withBodies(module, (body, index) => (ke
 
 /** The module, counting: each function sets a global of its own, which is exported. `ranIn` reads them. */
 export function instrumented(module) {
-  const known = sections(module);
-  const section = (wanted) => known.find(({ id }) => id === wanted);
   const count = bodiesOf(module).length;
-  const globals = list(module, section(SECTION.global));
-  const first = imported(module, section(SECTION.import), GLOBAL) + globals.count;
-  const exports = list(module, section(SECTION.export));
+  const globals = list(module, section(module, SECTION.global));
+  const first = imported(module, section(module, SECTION.import), GLOBAL) + globals.count;
+  const exports = list(module, section(module, SECTION.export));
   const indices = Array.from({ length: count }, (_, i) => i);
   // (global (mut i32) (i32.const 0))
   const added = indices.map(() => Uint8Array.of(0x7f, 0x01, 0x41, 0x00, 0x0b));
@@ -98,6 +94,9 @@ function sections(module) {
     return { id, begin, start, end: read.at };
   }, { counted: false });
 }
+
+/** The section of a kind, or undefined: a module need not have it. */
+const section = (module, wanted) => sections(module).find(({ id }) => id === wanted);
 
 function rewritten(module, contents) {
   const parts = sections(module).map(({ id, begin, end }) =>
